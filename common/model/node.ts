@@ -1,0 +1,38 @@
+import type { Labels } from "./endpoint.ts";
+
+/**
+ * A proxy as it introduces itself to the control plane (Envoy's core.Node). The id has Istio's form
+ * `sidecar~127.0.0.1~reviews-v1.default~default.svc.cluster.local`.
+ */
+export interface ProxyNode {
+  readonly id: string;
+  readonly kind: "sidecar" | "gateway";
+  /** Workload (or gateway) name. */
+  readonly name: string;
+  readonly namespace: string;
+  readonly serviceAccount: string;
+  readonly labels: Labels;
+  /** Explicit mode: where this proxy was told to listen. The control plane copies these into its listeners. */
+  readonly bindings: ProxyBindings;
+}
+
+/** Every address is `host:port` split. Absent parts get no listener. */
+export interface ProxyBindings {
+  readonly outbound?: SocketAddress;
+  readonly inbound?: SocketAddress;
+  /** Where the workload itself listens. */
+  readonly app?: SocketAddress;
+  /** Gateways: server port of a Gateway resource → address to open for it. Servers whose port is absent open it on 0.0.0.0. */
+  readonly servers: ReadonlyMap<number, SocketAddress>;
+}
+
+export interface SocketAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** The id that Istio's agents would use for this proxy. */
+export function proxyNodeId(node: Pick<ProxyNode, "kind" | "name" | "namespace">, address: string): string {
+  const type = node.kind === "gateway" ? "router" : "sidecar";
+  return `${type}~${address}~${node.name}.${node.namespace}~${node.namespace}.svc.cluster.local`;
+}
