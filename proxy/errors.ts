@@ -25,7 +25,13 @@ export const errorCatalogue = {
   expectation_failed: { http: 417, grpc: "INTERNAL", flag: "DPE", side: "client", retry: false },
   upgrade_required: { http: 426, grpc: "INTERNAL", flag: "DPE", side: "client", retry: false },
   headers_too_large: { http: 431, grpc: "RESOURCE_EXHAUSTED", flag: "DPE", side: "client", retry: false },
-  transfer_encoding_unsupported: { http: 501, grpc: "UNIMPLEMENTED", flag: "DPE", side: "client", retry: false },
+  transfer_encoding_unsupported: {
+    http: 501,
+    grpc: "UNIMPLEMENTED",
+    flag: "DPE",
+    side: "client",
+    retry: false,
+  },
   version_not_supported: { http: 505, grpc: "UNIMPLEMENTED", flag: "DPE", side: "client", retry: false },
   downstream_closed: { http: 0, grpc: "CANCELLED", flag: "DC", side: "client", retry: false },
 

@@ -29,7 +29,18 @@ export interface ServicePort {
 }
 
 /** Istio's protocol names, lower case. */
-export type ServiceProtocol = "http" | "https" | "http2" | "grpc" | "grpc-web" | "tls" | "tcp" | "mongo" | "redis" | "mysql" | "udp";
+export type ServiceProtocol =
+  | "http"
+  | "https"
+  | "http2"
+  | "grpc"
+  | "grpc-web"
+  | "tls"
+  | "tcp"
+  | "mongo"
+  | "redis"
+  | "mysql"
+  | "udp";
 
 /** An endpoint before it is tied to one service port: `ports` overrides by port name (WorkloadEntry.ports). */
 export interface ServiceEndpoint extends Omit<Endpoint, "port" | "health"> {

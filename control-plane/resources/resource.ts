@@ -2,7 +2,13 @@ import type { Labels } from "../../common/model/endpoint.ts";
 import type { Source } from "../../common/model/source.ts";
 
 /** The kinds that the control plane understands, in the order in which they are listed to users. */
-export const kinds = ["Gateway", "VirtualService", "DestinationRule", "ServiceEntry", "WorkloadEntry"] as const;
+export const kinds = [
+  "Gateway",
+  "VirtualService",
+  "DestinationRule",
+  "ServiceEntry",
+  "WorkloadEntry",
+] as const;
 
 export type Kind = (typeof kinds)[number];
 
