@@ -1,10 +1,12 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+import { SummaryReporter } from "./support/summary-reporter.ts";
 
 /** Two projects: `unit` lies beside the code and takes seconds, `e2e` drives whole processes over sockets. */
 export default defineConfig({
   root: fileURLToPath(new URL("..", import.meta.url)),
   test: {
+    reporters: ["default", new SummaryReporter()],
     projects: [
       {
         extends: true,
