@@ -1,0 +1,3 @@
+import { balancerContract } from "./contract.ts";
+
+balancerContract("random");
