@@ -19,7 +19,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   "proxy/http": ["common/base", "common/model", "proxy/errors.ts", "proxy/net"],
   "proxy/filters": ["common", "proxy/http", "proxy/errors.ts"],
   "proxy/cluster": ["common", "proxy/http", "proxy/net", "proxy/errors.ts"],
-  "proxy/state": ["common"],
+  "proxy/state": ["common", "proxy/xds/resource-update.ts"],
   "proxy/xds": ["common"],
   "proxy/telemetry": ["common", "proxy/http", "proxy/state", "proxy/cluster", "proxy/errors.ts"],
   "proxy/admin": ["common", "proxy/http", "proxy/state", "proxy/cluster", "proxy/telemetry", "proxy/errors.ts"],

@@ -40,7 +40,11 @@ export interface Rejection {
   readonly problems: readonly Problem[];
 }
 
-/** Takes updates in the order in which they came; called once per message. A rejected resource keeps its last good version. */
+/**
+ * Takes updates in the order in which they came; called once per message. A rejected resource keeps its last good version.
+ * Listeners answer with a promise, because only binding the port tells whether it is free; it settles within seconds and never
+ * rejects. The message is ACKed or NACKed after it; the next one is handed over after it too.
+ */
 export interface ResourceSink {
-  apply(update: ResourceUpdate): readonly Rejection[];
+  apply(update: ResourceUpdate): readonly Rejection[] | Promise<readonly Rejection[]>;
 }
