@@ -4,7 +4,9 @@ import { balancerContract, countPicks, fake } from "./contract.ts";
 balancerContract("least-request");
 
 it("picks the less busy of two every time", () => {
-  expect(countPicks("least-request", [fake("busy", { active: 9 }), fake("calm", { active: 8 })], 500)).toEqual({
+  expect(
+    countPicks("least-request", [fake("busy", { active: 9 }), fake("calm", { active: 8 })], 500),
+  ).toEqual({
     calm: 500,
   });
 });

@@ -6,7 +6,11 @@ import { balance } from "./index.ts";
 balancerContract("round-robin");
 
 it("gives each endpoint exactly its turn", () => {
-  expect(countPicks("round-robin", [fake("a"), fake("b"), fake("c")], 300)).toEqual({ a: 100, b: 100, c: 100 });
+  expect(countPicks("round-robin", [fake("a"), fake("b"), fake("c")], 300)).toEqual({
+    a: 100,
+    b: 100,
+    c: 100,
+  });
 });
 
 it("mixes unequal weights smoothly", () => {

@@ -1,0 +1,57 @@
+import type { Endpoint } from "../../common/model/endpoint.ts";
+import type { UpstreamHost } from "../http/exchange.ts";
+import type { Balanced } from "./balancers/index.ts";
+import type { PoolParts } from "./pool.ts";
+import { Pool } from "./pool.ts";
+
+/** One endpoint at run time: what config says of it, and what happens there now. Outlives updates that keep its address. */
+export class EndpointState implements Balanced {
+  /** Attempts sent here since the beginning. */
+  requests = 0;
+  readonly pool: Pool;
+  #endpoint: Endpoint;
+  #host: UpstreamHost;
+
+  constructor(endpoint: Endpoint, pool: PoolParts) {
+    this.#endpoint = endpoint;
+    this.#host = hostOf(endpoint);
+    this.pool = new Pool(pool);
+  }
+
+  get endpoint(): Endpoint {
+    return this.#endpoint;
+  }
+
+  /** For logs and metric labels; the same object as long as the workload behind the address does not change. */
+  get host(): UpstreamHost {
+    return this.#host;
+  }
+
+  get weight(): number {
+    return this.#endpoint.weight;
+  }
+
+  get active(): number {
+    return this.pool.active;
+  }
+
+  get isEligible(): boolean {
+    return this.#endpoint.health === "healthy";
+  }
+
+  /** New config for the same address. */
+  update(endpoint: Endpoint): void {
+    if (endpoint === this.#endpoint) return;
+    if (endpoint.workload !== this.#endpoint.workload) this.#host = hostOf(endpoint);
+    this.#endpoint = endpoint;
+  }
+}
+
+/** `10.0.0.1:9080`, `[::1]:9080`: what makes two endpoints of a cluster the same one. */
+export function endpointKey({ address, port }: Pick<Endpoint, "address" | "port">): string {
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+function hostOf(endpoint: Endpoint): UpstreamHost {
+  return Object.freeze({ address: endpointKey(endpoint), workload: endpoint.workload });
+}

@@ -1,0 +1,119 @@
+import { isIP } from "node:net";
+import type { CancelTimer } from "../../common/base/clock.ts";
+import { meshError } from "../errors.ts";
+import type { Exchange } from "../http/exchange.ts";
+import { EndpointState, endpointKey } from "./endpoint-state.ts";
+import type { ClusterParts } from "./upstream-cluster.ts";
+
+/**
+ * Endpoints made on demand: each request's authority says where it goes (Envoy's ORIGINAL_DST; here the explicit mode's way to reach what
+ * the mesh does not know). Port 80 or 443 when the authority names none. Addresses unused for a while are dropped.
+ */
+export class OriginalDestination {
+  readonly #parts: ClusterParts;
+  readonly #connectTimeoutMs: () => number;
+  readonly #byAuthority = new Map<string, Found>();
+  readonly #endpoints = new Map<string, EndpointState>();
+  #cancelSweep: CancelTimer | undefined = undefined;
+
+  constructor(parts: ClusterParts, connectTimeoutMs: () => number) {
+    this.#parts = parts;
+    this.#connectTimeoutMs = connectTimeoutMs;
+  }
+
+  get endpoints(): Iterable<EndpointState> {
+    return this.#endpoints.values();
+  }
+
+  /**
+   * The endpoint that the exchange names, at once when it is known. Rejects with `no_healthy_upstream` when the name does not resolve and
+   * with `no_route` when it leads back to this proxy.
+   */
+  find(exchange: Exchange): EndpointState | Promise<EndpointState> {
+    const key = `${exchange.scheme}://${exchange.authority}`;
+    const found = this.#byAuthority.get(key);
+    if (found !== undefined) {
+      found.isUsed = true;
+      return found.state;
+    }
+    return this.#resolve(key, exchange);
+  }
+
+  drain(): void {
+    this.#cancelSweep?.();
+    this.#byAuthority.clear();
+    for (const { pool } of this.#endpoints.values()) pool.drain();
+    this.#endpoints.clear();
+  }
+
+  async #resolve(key: string, exchange: Exchange): Promise<EndpointState> {
+    const target = parseAuthority(exchange.authority, exchange.scheme === "https" ? 443 : 80);
+    if (target === undefined) throw meshError("no_route", "authority_names_no_address");
+    const { addresses } = await this.#parts.resolver.resolve(target.host).catch((cause: unknown) => {
+      throw meshError("no_healthy_upstream", "name_not_resolved", cause);
+    });
+    const address = addresses.find((candidate) => isIP(candidate) !== 0);
+    if (address === undefined) throw meshError("no_healthy_upstream", "name_not_resolved");
+    if (this.#parts.isOwnListener(address, target.port)) throw meshError("no_route", "loop_to_own_listener");
+    const state = this.#stateOf(address, target.port);
+    if (this.#byAuthority.size >= maxAuthorities) this.#byAuthority.clear();
+    this.#byAuthority.set(key, { state, isUsed: true });
+    this.#cancelSweep ??= this.#parts.clock.every(sweepMs, () => this.#sweep());
+    return state;
+  }
+
+  #stateOf(address: string, port: number): EndpointState {
+    const key = endpointKey({ address, port });
+    const known = this.#endpoints.get(key);
+    if (known !== undefined) return known;
+    const { connect, pool, clock } = this.#parts;
+    const state = new EndpointState(
+      { address, port, weight: 1, health: "healthy" },
+      { connect: () => connect({ host: address, port }, this.#connectTimeoutMs()), settings: pool, clock },
+    );
+    this.#endpoints.set(key, state);
+    return state;
+  }
+
+  /** Names are resolved anew when they were not used for a sweep, at the latest after `maxSweeps`. */
+  #sweep(): void {
+    const inUse = new Set<EndpointState>();
+    for (const [key, found] of this.#byAuthority) {
+      found.sweeps = (found.sweeps ?? 0) + 1;
+      if (!found.isUsed || found.sweeps >= maxSweeps) this.#byAuthority.delete(key);
+      else inUse.add(found.state);
+      found.isUsed = false;
+    }
+    for (const [key, state] of this.#endpoints) {
+      if (inUse.has(state) || state.active > 0) continue;
+      this.#endpoints.delete(key);
+      state.pool.drain();
+    }
+    if (this.#byAuthority.size > 0 || this.#endpoints.size > 0) return;
+    this.#cancelSweep?.();
+    this.#cancelSweep = undefined;
+  }
+}
+
+interface Found {
+  readonly state: EndpointState;
+  isUsed: boolean;
+  sweeps?: number;
+}
+
+/** `reviews:9080`, `[::1]:80`, `10.0.0.1`. Undefined when it is neither a host nor a host with a port of 1..65535. */
+export function parseAuthority(
+  authority: string,
+  defaultPort: number,
+): { readonly host: string; readonly port: number } | undefined {
+  const match = /^(?:\[([0-9a-f:.]+)\]|([^:@/\\?#[\]\s]+))(?::(\d{1,5}))?$/i.exec(authority);
+  const host = match?.[1] ?? match?.[2];
+  if (match === null || host === undefined) return undefined;
+  const port = match[3] === undefined ? defaultPort : Number(match[3]);
+  return port >= 1 && port <= 65_535 ? { host, port } : undefined;
+}
+
+/** A client that asks for ever new names must not fill the memory. */
+const maxAuthorities = 4_096;
+const sweepMs = 10_000;
+const maxSweeps = 6;

@@ -1,0 +1,61 @@
+import { meshError } from "../errors.ts";
+import type { Exchange, Response } from "../http/exchange.ts";
+import type { Service } from "../http/layer.ts";
+import type { EndpointState } from "./endpoint-state.ts";
+import type { UpstreamCluster } from "./upstream-cluster.ts";
+
+/**
+ * One attempt at a cluster: picks an endpoint, notes it on the exchange, sends. Rejects with `no_cluster`, `no_healthy_upstream`,
+ * `upstream_overflow`, `connect_*`, the cancel cause, or what `ClientConnection.send` rejects with.
+ */
+export function sendTo(cluster: UpstreamCluster): Service {
+  return (exchange) => {
+    exchange.cluster = cluster.name;
+    if (cluster.isWarm && cluster.originalDestination === undefined) return sendToPicked(cluster, exchange);
+    if (cluster.config === undefined) return Promise.reject(meshError("no_cluster", "cluster_not_found"));
+    if (!cluster.isWarm) return sendWhenWarm(cluster, exchange);
+    return sendToNamed(cluster, exchange);
+  };
+}
+
+function sendToPicked(cluster: UpstreamCluster, exchange: Exchange): Promise<Response> {
+  let endpoint = cluster.pick();
+  // A retry goes somewhere else when there is somewhere else (Envoy's previous_hosts predicate, with Istio's three tries).
+  for (let tries = 0; tries < 3 && exchange.attempts > 0 && endpoint?.host === exchange.upstream; tries++) {
+    endpoint = cluster.pick();
+  }
+  if (endpoint === undefined) return Promise.reject(meshError("no_healthy_upstream", "no_healthy_endpoint"));
+  return sendToEndpoint(endpoint, exchange);
+}
+
+function sendToEndpoint(endpoint: EndpointState, exchange: Exchange): Promise<Response> {
+  exchange.upstream = endpoint.host;
+  exchange.attempts++;
+  endpoint.requests++;
+  return endpoint.pool.send(exchange);
+}
+
+/** The cluster is known but its endpoints are on their way; seldom, because the control plane sends them before routes. */
+function sendWhenWarm(cluster: UpstreamCluster, exchange: Exchange): Promise<Response> {
+  return new Promise((resolve, reject) => {
+    exchange.whenCancelled(reject);
+    cluster.whenWarm(() => {
+      if (exchange.cancelCause !== undefined) return;
+      exchange.whenCancelled(undefined);
+      resolve(sendToPicked(cluster, exchange));
+    });
+  });
+}
+
+function sendToNamed(cluster: UpstreamCluster, exchange: Exchange): Promise<Response> {
+  const found = cluster.originalDestination!.find(exchange);
+  if (!(found instanceof Promise)) return sendToEndpoint(found, exchange);
+  return new Promise((resolve, reject) => {
+    exchange.whenCancelled(reject);
+    found.then((endpoint) => {
+      if (exchange.cancelCause !== undefined) return;
+      exchange.whenCancelled(undefined);
+      resolve(sendToEndpoint(endpoint, exchange));
+    }, reject);
+  });
+}

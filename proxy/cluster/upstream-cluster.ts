@@ -1,0 +1,183 @@
+import type { Clock } from "../../common/base/clock.ts";
+import type { Random } from "../../common/base/random.ts";
+import type { Cluster } from "../../common/model/cluster.ts";
+import type { Endpoint } from "../../common/model/endpoint.ts";
+import { balance } from "./balancers/index.ts";
+import type { Connect } from "./connect.ts";
+import { DnsEndpoints } from "./dns-endpoints.ts";
+import { EndpointState, endpointKey } from "./endpoint-state.ts";
+import { OriginalDestination } from "./original-destination.ts";
+import type { PoolSettings } from "./pool.ts";
+import type { AddressResolver } from "./resolver.ts";
+
+/** What every cluster of a proxy uses. */
+export interface ClusterParts {
+  readonly connect: Connect;
+  readonly resolver: AddressResolver;
+  readonly pool: PoolSettings;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Whether this proxy itself listens there: a request that it sends to itself would go round for ever. */
+  readonly isOwnListener: (address: string, port: number) => boolean;
+}
+
+/**
+ * One upstream at run time. The object stays as long as a route or a resource names it, so routes hold it instead of looking its
+ * name up; its config and endpoints come and go. Endpoints that stay in an update keep their pools and counts.
+ */
+export class UpstreamCluster {
+  readonly name: string;
+  readonly #parts: ClusterParts;
+  readonly #endpoints = new Map<string, EndpointState>();
+  #config: Cluster | undefined = undefined;
+  #pick: () => EndpointState | undefined = none;
+  #dns: DnsEndpoints | undefined = undefined;
+  #originalDestination: OriginalDestination | undefined = undefined;
+  #isWarm = false;
+  #whenWarm: (() => void)[] = [];
+
+  constructor(name: string, parts: ClusterParts) {
+    this.name = name;
+    this.#parts = parts;
+  }
+
+  /** Undefined while nobody has defined it, or after it was removed. */
+  get config(): Cluster | undefined {
+    return this.#config;
+  }
+
+  /** All endpoints, also those that take no traffic now. */
+  get endpoints(): Iterable<EndpointState> {
+    return this.#originalDestination?.endpoints ?? this.#endpoints.values();
+  }
+
+  /** Present on original-dst clusters, whose requests name their address. */
+  get originalDestination(): OriginalDestination | undefined {
+    return this.#originalDestination;
+  }
+
+  /** False while the first endpoints are still on their way; an empty set of endpoints is warm. */
+  get isWarm(): boolean {
+    return this.#isWarm;
+  }
+
+  /** Chooses where the next attempt goes; undefined when no endpoint may take it. */
+  pick(): EndpointState | undefined {
+    return this.#pick();
+  }
+
+  /** Calls back once the first endpoints are there, at the latest after the cluster's connect time-out. */
+  whenWarm(run: () => void): void {
+    this.#whenWarm.push(run);
+    if (this.#whenWarm.length > 1) return;
+    this.#parts.clock.after(this.#config?.connectTimeoutMs ?? 0, () => this.#warmed());
+  }
+
+  /** Takes new config. Endpoints stay until `setEndpoints` (or the name server) says otherwise. */
+  configure(config: Cluster): void {
+    const before = this.#config;
+    if (before === config) return;
+    this.#config = config;
+    const { discovery } = config;
+    if (before !== undefined && before.discovery.kind !== discovery.kind) this.#forgetDiscovery();
+    if (discovery.kind === "static") this.setEndpoints(discovery.endpoints);
+    else if (discovery.kind === "dns") this.#follow(discovery.endpoints, before);
+    else if (discovery.kind === "original-dst") {
+      this.#originalDestination ??= new OriginalDestination(this.#parts, () => this.#connectTimeoutMs());
+      this.#isWarm = true;
+    } else if (this.#isWarm) this.#rebalance();
+  }
+
+  /** Replaces the endpoints; those that went drain: their requests under way finish. */
+  setEndpoints(endpoints: readonly Endpoint[]): void {
+    const gone = new Map(this.#endpoints);
+    for (const endpoint of endpoints) {
+      const key = endpointKey(endpoint);
+      const state = this.#endpoints.get(key);
+      if (state === undefined) this.#endpoints.set(key, this.#createState(endpoint));
+      else state.update(endpoint);
+      gone.delete(key);
+    }
+    for (const [key, state] of gone) {
+      this.#endpoints.delete(key);
+      state.pool.drain();
+    }
+    this.#rebalance();
+    this.#warmed();
+  }
+
+  /** The cluster is gone: what is under way finishes, what comes finds no cluster. */
+  remove(): void {
+    this.#config = undefined;
+    this.#forgetDiscovery();
+  }
+
+  /** Ends every connection now. */
+  stop(): void {
+    const endpoints = [...this.endpoints];
+    this.remove();
+    for (const { pool } of endpoints) pool.stop();
+  }
+
+  #follow(hosts: readonly Endpoint[], before: Cluster | undefined): void {
+    if (before?.discovery.kind === "dns" && sameHosts(before.discovery.endpoints, hosts)) {
+      if (this.#isWarm) this.#rebalance();
+      return;
+    }
+    this.#dns?.stop();
+    this.#dns = new DnsEndpoints(hosts, {
+      ...this.#parts,
+      onChange: (endpoints) => this.setEndpoints(endpoints),
+    });
+    this.#dns.start();
+  }
+
+  #forgetDiscovery(): void {
+    this.#dns?.stop();
+    this.#dns = undefined;
+    this.#originalDestination?.drain();
+    this.#originalDestination = undefined;
+    for (const { pool } of this.#endpoints.values()) pool.drain();
+    this.#endpoints.clear();
+    this.#pick = none;
+    this.#isWarm = false;
+    this.#releaseWaiting();
+  }
+
+  #rebalance(): void {
+    const kind = this.#config?.loadBalancer.kind ?? "least-request";
+    this.#pick = balance(kind, [...this.#endpoints.values()], this.#parts.random);
+  }
+
+  #warmed(): void {
+    this.#isWarm = this.#config !== undefined;
+    this.#releaseWaiting();
+  }
+
+  #releaseWaiting(): void {
+    for (const run of this.#whenWarm.splice(0)) run();
+  }
+
+  #createState(endpoint: Endpoint): EndpointState {
+    const { connect, pool, clock } = this.#parts;
+    const { address, port } = endpoint;
+    return new EndpointState(endpoint, {
+      connect: () => connect({ host: address, port }, this.#connectTimeoutMs()),
+      settings: pool,
+      clock,
+    });
+  }
+
+  #connectTimeoutMs(): number {
+    return this.#config?.connectTimeoutMs ?? defaultConnectTimeoutMs;
+  }
+}
+
+function sameHosts(some: readonly Endpoint[], others: readonly Endpoint[]): boolean {
+  return some === others || JSON.stringify(some) === JSON.stringify(others);
+}
+
+const none = () => undefined;
+
+/** Istio's; used only by connections that a removed cluster's waiting requests still need. */
+const defaultConnectTimeoutMs = 10_000;
