@@ -32,7 +32,11 @@ export class Exchange {
   /** Origin-form target: path and query, no fragment. "*" for OPTIONS *; authority for CONNECT. */
   path: string;
   readonly headers: HeaderList;
-  readonly body: Body;
+  /**
+   * What is sent upstream. Filters may put another in its place (a tee for a mirror, a fresh copy for a retry), so the codec that
+   * produces the request body keeps its own reference.
+   */
+  body: Body;
   /** The requested protocol, lower case, when the client asks for an upgrade ("websocket"); then `body` is the raw tunnel. */
   readonly upgrade: string | undefined;
   /** The client sent `Expect: 100-continue`. */
@@ -104,6 +108,22 @@ export class Exchange {
   whenCancelled(stop: ((cause: MeshError) => void) | undefined): void {
     this.#canceller = stop;
     if (this.#cancelCause !== undefined) stop?.(this.#cancelCause);
+  }
+
+  /**
+   * Stops what the request waits for now, without giving the request up: for the per-try time-out. False when it waited for
+   * nothing.
+   */
+  interrupt(cause: MeshError): boolean {
+    const stop = this.#canceller;
+    this.#canceller = undefined;
+    stop?.(cause);
+    return stop !== undefined;
+  }
+
+  /** All values of a request header joined with ",", as the matcher reads them. `lowerName` is lower case. */
+  header(lowerName: string): string | undefined {
+    return this.headers.joined(lowerName);
   }
 
   /** The codec's: how to send an interim (1xx) response on. */

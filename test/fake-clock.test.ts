@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { FakeClock } from "./fake-clock.ts";
+import { FakeClock } from "./support/fake-clock.ts";
 
 describe("FakeClock", () => {
   it("runs timers in the order that they are due, each at its own time", async () => {
