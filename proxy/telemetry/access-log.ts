@@ -1,0 +1,32 @@
+import type { Result } from "../../common/base/result.ts";
+import { failed, ok } from "../../common/base/result.ts";
+import type { JsonFormat, LineFormat } from "./access-log-format.ts";
+import {
+  compileJsonFormat,
+  compileTextFormat,
+  defaultJsonFormat,
+  defaultTextFormat,
+} from "./access-log-format.ts";
+import type { AccessLogContext } from "./access-log-operators.ts";
+import type { LogSink } from "./log-sink.ts";
+import type { Observer } from "./observe.ts";
+
+/** How exchanges are logged. `format` absent means Istio's default for the encoding. */
+export type AccessLogSettings =
+  | { readonly encoding: "text"; readonly format?: string }
+  | { readonly encoding: "json"; readonly format?: JsonFormat };
+
+/** Compiles the format once; the observer then writes one line per exchange. Problems name the key of the format they are in. */
+export function accessLog(
+  settings: AccessLogSettings,
+  sink: Pick<LogSink, "write">,
+  context: AccessLogContext,
+): Result<Observer> {
+  const format: Result<LineFormat> =
+    settings.encoding === "text"
+      ? compileTextFormat(settings.format ?? defaultTextFormat, context)
+      : compileJsonFormat(settings.format ?? defaultJsonFormat, context);
+  if (!format.ok) return failed(format.problems);
+  const print = format.value;
+  return ok((exchange) => sink.write(print(exchange)));
+}
