@@ -1,0 +1,34 @@
+import type { RouteConfiguration } from "../../common/model/route.ts";
+import type { ResourceUpdate } from "../xds/resource-update.ts";
+
+/** Everything this proxy believes at one moment. Never changed, only replaced. */
+export interface ProxyConfig {
+  /** What was received and found good, by type and xDS resource name, with versions and raw bytes. */
+  readonly received: Received;
+  /** Route configurations by name, complete with the virtual hosts that arrived one by one. */
+  readonly routes: ReadonlyMap<string, RouteConfiguration>;
+}
+
+export type Received = { readonly [Update in ResourceUpdate as Update["type"]]: Update["updated"] };
+
+export const emptyConfig: ProxyConfig = Object.freeze({
+  received: Object.freeze({
+    cluster: new Map(),
+    endpoints: new Map(),
+    listener: new Map(),
+    "route-configuration": new Map(),
+    "virtual-host": new Map(),
+  }),
+  routes: new Map(),
+});
+
+/** The names of all clusters that a route configuration may send to, mirrors included. */
+export function* clustersNamedBy({ virtualHosts }: RouteConfiguration): Generator<string> {
+  for (const { routes } of virtualHosts) {
+    for (const { action } of routes) {
+      if (action.kind !== "forward") continue;
+      for (const { destination } of action.destinations) yield destination;
+      for (const { destination } of action.mirrors) yield destination;
+    }
+  }
+}
