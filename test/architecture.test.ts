@@ -2,7 +2,8 @@ import { readFileSync } from "node:fs";
 import { builtinModules } from "node:module";
 import { dirname, join, normalize } from "node:path";
 import { describe, expect, it } from "vitest";
-import { type SourceFile, sourceFiles } from "./support/source-files.ts";
+import type { SourceFile } from "./support/source-files.ts";
+import { sourceFiles } from "./support/source-files.ts";
 
 /**
  * The plan of the house as data: each room, and the rooms it may import. A room may always import itself; the longest
@@ -22,9 +23,34 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   "proxy/state": ["common", "proxy/xds/resource-update.ts"],
   "proxy/xds": ["common"],
   "proxy/telemetry": ["common", "proxy/http", "proxy/state", "proxy/cluster", "proxy/errors.ts"],
-  "proxy/admin": ["common", "proxy/http", "proxy/state", "proxy/cluster", "proxy/telemetry", "proxy/errors.ts"],
-  "proxy/inbound": ["common", "proxy/http", "proxy/net", "proxy/filters", "proxy/cluster", "proxy/state", "proxy/telemetry", "proxy/errors.ts"],
-  "proxy/outbound": ["common", "proxy/http", "proxy/net", "proxy/filters", "proxy/cluster", "proxy/state", "proxy/telemetry", "proxy/errors.ts"],
+  "proxy/admin": [
+    "common",
+    "proxy/http",
+    "proxy/state",
+    "proxy/cluster",
+    "proxy/telemetry",
+    "proxy/errors.ts",
+  ],
+  "proxy/inbound": [
+    "common",
+    "proxy/http",
+    "proxy/net",
+    "proxy/filters",
+    "proxy/cluster",
+    "proxy/state",
+    "proxy/telemetry",
+    "proxy/errors.ts",
+  ],
+  "proxy/outbound": [
+    "common",
+    "proxy/http",
+    "proxy/net",
+    "proxy/filters",
+    "proxy/cluster",
+    "proxy/state",
+    "proxy/telemetry",
+    "proxy/errors.ts",
+  ],
   proxy: ["common", "proxy"],
 
   "control-plane/resources": ["common"],
@@ -33,7 +59,12 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   "control-plane/snapshot": ["common", "control-plane/resources"],
   "control-plane/translate": ["common", "control-plane/snapshot"],
   "control-plane/serve": ["common"],
-  "control-plane/admin": ["common", "control-plane/resources", "control-plane/store", "control-plane/snapshot"],
+  "control-plane/admin": [
+    "common",
+    "control-plane/resources",
+    "control-plane/store",
+    "control-plane/snapshot",
+  ],
   "control-plane": ["common", "control-plane"],
 
   cli: [
@@ -68,7 +99,11 @@ const doors: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Names that make a unit depend on the real time, chance or environment, with the one place where each may stand. */
-const bannedCalls: readonly { readonly pattern: RegExp; readonly why: string; readonly allowed: readonly string[] }[] = [
+const bannedCalls: readonly {
+  readonly pattern: RegExp;
+  readonly why: string;
+  readonly allowed: readonly string[];
+}[] = [
   {
     pattern: /\b(?:Date\.now|performance\.now|setTimeout|setInterval)\(/,
     why: "time is an input: take a Clock (common/base/clock.ts)",
@@ -106,7 +141,9 @@ describe("the rooms", () => {
         const room = roomOf(file.path)!;
         if (isWithin(target, room)) continue;
         if (!rooms[room]!.some((allowed) => isWithin(target, allowed))) {
-          trespasses.push(`${file.path}:${line} (room ${room}) must not import ${target}; it may import ${rooms[room]!.join(", ") || "nothing"}`);
+          trespasses.push(
+            `${file.path}:${line} (room ${room}) must not import ${target}; it may import ${rooms[room]!.join(", ") || "nothing"}`,
+          );
         }
       }
     }
@@ -123,7 +160,8 @@ describe("the rooms", () => {
     for (const file of production) {
       for (const { target } of ownImports(file)) {
         for (const [from, to] of apart) {
-          if (isWithin(file.path, from)) expect(isWithin(target, to), `${file.path} imports ${target}`).toBe(false);
+          if (isWithin(file.path, from))
+            expect(isWithin(target, to), `${file.path} imports ${target}`).toBe(false);
         }
       }
     }
@@ -140,7 +178,9 @@ describe("the rooms", () => {
         reach.set(path, (reach.get(path) ?? new Set()).add(top));
       }
     }
-    const lonely = production.filter((file) => isWithin(file.path, "common") && (reach.get(file.path)?.size ?? 0) < 2);
+    const lonely = production.filter(
+      (file) => isWithin(file.path, "common") && (reach.get(file.path)?.size ?? 0) < 2,
+    );
     expect(lonely.map((file) => file.path)).toEqual([]);
   });
 });
@@ -150,11 +190,17 @@ describe("the doors", () => {
     const trespasses: string[] = [];
     for (const file of production) {
       for (const { specifier, line } of file.imports) {
-        if (specifier.startsWith(".") || specifier.startsWith("node:") || builtinModules.includes(specifier)) continue;
-        const library = specifier.split("/").slice(0, specifier.startsWith("@") ? 2 : 1).join("/");
+        if (specifier.startsWith(".") || specifier.startsWith("node:") || builtinModules.includes(specifier))
+          continue;
+        const library = specifier
+          .split("/")
+          .slice(0, specifier.startsWith("@") ? 2 : 1)
+          .join("/");
         const allowed = doors[library];
         if (allowed === undefined || !allowed.some((door) => isWithin(file.path, door))) {
-          trespasses.push(`${file.path}:${line} imports ${library}, whose door is ${allowed?.join(" or ") ?? "not in the table"}`);
+          trespasses.push(
+            `${file.path}:${line} imports ${library}, whose door is ${allowed?.join(" or ") ?? "not in the table"}`,
+          );
         }
       }
     }
@@ -162,7 +208,10 @@ describe("the doors", () => {
   });
 
   it("names only libraries that package.json has", () => {
-    const manifest = JSON.parse(readFileSync("package.json", "utf8")) as Record<string, Record<string, string>>;
+    const manifest = JSON.parse(readFileSync("package.json", "utf8")) as Record<
+      string,
+      Record<string, string>
+    >;
     const known = { ...manifest["dependencies"], ...manifest["devDependencies"] };
     expect(Object.keys(doors).filter((library) => !(library in known))).toEqual([]);
   });
@@ -193,7 +242,9 @@ describe("the habits", () => {
 
   it("has no file so long that people fear it, and none named for what it is not", () => {
     const long = production.filter((file) => file.text.split("\n").length > 600).map((file) => file.path);
-    const nameless = files.filter((file) => /\/(?:utils?|helpers?|types|misc|common)\.ts$/.test(file.path)).map((file) => file.path);
+    const nameless = files
+      .filter((file) => /\/(?:utils?|helpers?|types|misc|common)\.ts$/.test(file.path))
+      .map((file) => file.path);
     expect({ long, nameless }).toEqual({ long: [], nameless: [] });
   });
 });
@@ -211,7 +262,11 @@ function isWithin(path: string, place: string): boolean {
 function ownImports(file: SourceFile): { target: string; line: number; isTypeOnly: boolean }[] {
   return file.imports
     .filter(({ specifier }) => specifier.startsWith("."))
-    .map(({ specifier, line, isTypeOnly }) => ({ target: normalize(join(dirname(file.path), specifier)), line, isTypeOnly }));
+    .map(({ specifier, line, isTypeOnly }) => ({
+      target: normalize(join(dirname(file.path), specifier)),
+      line,
+      isTypeOnly,
+    }));
 }
 
 function reachableFrom(start: readonly SourceFile[]): Set<string> {
