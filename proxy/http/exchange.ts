@@ -1,3 +1,4 @@
+import type { Workload } from "../../common/model/endpoint.ts";
 import type { SocketAddress } from "../../common/model/node.ts";
 import type { Route } from "../../common/model/route.ts";
 import type { MeshError } from "../errors.ts";
@@ -46,6 +47,8 @@ export class Exchange {
   route: Route | undefined = undefined;
   cluster: string = "";
   upstream: UpstreamHost | undefined = undefined;
+  /** Inbound: the workload that sent it, in its own words. For metrics and logs only, never for authorization. */
+  peer: Workload | undefined = undefined;
   /** Upstream attempts so far. */
   attempts: number = 0;
   /** Monotonic ms; 0 when it did not happen. */
@@ -175,7 +178,7 @@ export interface ExchangeInit {
 export interface UpstreamHost {
   /** `ip:port` */
   readonly address: string;
-  readonly workload: import("../../common/model/endpoint.ts").Workload | undefined;
+  readonly workload: Workload | undefined;
 }
 
 /** The answer on its way back. Status 101 on an upgrade: `body` is the tunnel's raw bytes towards the client. */
