@@ -9,8 +9,8 @@ export interface Problem {
   readonly why: string;
   /** What to do about it, when that can be said. */
   readonly hint?: string;
-  /** Warnings are reported but do not refuse the resource. Default: error. */
-  readonly severity?: "error" | "warning";
+  /** Warnings and infos are reported but do not refuse the resource. Default: error. */
+  readonly severity?: "error" | "warning" | "info";
   /** The file and 1-based line and column of the field, when the input came from a file. */
   readonly at?: FilePosition;
 }
