@@ -1,0 +1,38 @@
+import type { Resource } from "../resources/resource.ts";
+import { lostReferences, settle } from "./consistency.ts";
+import { buildDestinationRules } from "./destination-rules.ts";
+import { buildEndpoints } from "./endpoints.ts";
+import { buildGateways } from "./gateways.ts";
+import { mapByKey } from "./live-set.ts";
+import { byKey } from "./order.ts";
+import { buildServices } from "./services.ts";
+import type { Snapshot } from "./snapshot.ts";
+import { buildVirtualServices } from "./virtual-services.ts";
+import { findWarnings } from "./warnings.ts";
+
+/**
+ * Makes one picture of the mesh from all current resources, in whatever order they come. `previous` is what was live
+ * before: a resource whose new version is inconsistent stays in its version there, and parts that did not change keep
+ * their identity.
+ */
+export function buildSnapshot(resources: Iterable<Resource>, previous?: Snapshot): Snapshot {
+  const { live, held } = settle(mapByKey(resources), mapByKey(previous?.resources ?? []));
+  const services = buildServices(live.serviceEntries, previous?.services);
+  const mesh = {
+    services,
+    endpoints: buildEndpoints(services, live.workloadEntries, previous?.endpoints),
+    destinationRules: buildDestinationRules(live.destinationRules, previous?.destinationRules),
+    virtualServices: buildVirtualServices(live.virtualServices, previous?.virtualServices),
+    gateways: buildGateways(live.gateways, previous?.gateways),
+  };
+  return Object.freeze({
+    ...mesh,
+    resources: Object.freeze([...live.byKey.values()].sort(byKey)),
+    held,
+    problems: Object.freeze([
+      ...held.flatMap(({ problems }) => problems),
+      ...lostReferences(live),
+      ...findWarnings(live, mesh),
+    ]),
+  });
+}

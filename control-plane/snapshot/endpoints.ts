@@ -1,0 +1,91 @@
+import type { Endpoint, Labels } from "../../common/model/endpoint.ts";
+import type { Service, ServiceEndpoint, ServicePort } from "../../common/model/service.ts";
+import type { Resource } from "../resources/resource.ts";
+import type { CompiledWorkloadEntry } from "../resources/workload-entry/compiled.ts";
+import { byKey } from "./order.ts";
+import { reuse } from "./reuse.ts";
+import type { ServiceIndex } from "./services.ts";
+import type { MeshService, ServiceEndpoints } from "./snapshot.ts";
+
+/** Joins services with the endpoints written in them and with the WorkloadEntries that they select. */
+export function buildEndpoints(
+  services: ServiceIndex,
+  workloads: readonly Resource<CompiledWorkloadEntry>[],
+  previous?: ReadonlyMap<string, ServiceEndpoints>,
+): ReadonlyMap<string, ServiceEndpoints> {
+  const select = selector(workloads);
+  const joined = new Map<string, ServiceEndpoints>();
+  for (const service of services.byKey.values()) {
+    const parts = services.parts.get(service.key)!.map((part) => ({
+      service: part.service,
+      selected: part.service.workloadSelector && select(service.namespace, part.service.workloadSelector),
+    }));
+    const inputs = [service, ...parts.flatMap((part) => [part.service, ...(part.selected ?? [])])];
+    joined.set(
+      service.key,
+      reuse(previous?.get(service.key), inputs, () => ({
+        key: service.key,
+        byPort: new Map(service.ports.map((port) => [port.number, endpointsOf(service, port, parts)])),
+      })),
+    );
+  }
+  return joined;
+}
+
+/** True when `labels` holds every pair of `wanted`. */
+export function hasLabels(labels: Labels, wanted: Labels): boolean {
+  return Object.entries(wanted).every(([key, value]) => Object.hasOwn(labels, key) && labels[key] === value);
+}
+
+type Select = (namespace: string, wanted: Labels) => readonly ServiceEndpoint[];
+
+/** Finds workloads by label without looking at all of them: 1,000 selectors over 10,000 workloads are asked at every change. */
+function selector(workloads: readonly Resource<CompiledWorkloadEntry>[]): Select {
+  const byPair = new Map<string, ServiceEndpoint[]>();
+  for (const { namespace, compiled } of workloads.toSorted(byKey)) {
+    for (const [key, value] of Object.entries(compiled.endpoint.workload?.labels ?? {})) {
+      const pair = JSON.stringify([namespace, key, value]);
+      const list = byPair.get(pair);
+      if (list === undefined) byPair.set(pair, [compiled.endpoint]);
+      else list.push(compiled.endpoint);
+    }
+  }
+  return (namespace, wanted) => {
+    let rarest: readonly ServiceEndpoint[] | undefined;
+    for (const [key, value] of Object.entries(wanted)) {
+      const list = byPair.get(JSON.stringify([namespace, key, value])) ?? [];
+      if (rarest === undefined || list.length < rarest.length) rarest = list;
+    }
+    return (rarest ?? []).filter((endpoint) => hasLabels(endpoint.workload?.labels ?? {}, wanted));
+  };
+}
+
+interface Part {
+  readonly service: Service;
+  readonly selected: readonly ServiceEndpoint[] | undefined;
+}
+
+function endpointsOf(service: MeshService, port: ServicePort, parts: readonly Part[]): Endpoint[] {
+  const endpoints = new Map<string, Endpoint>();
+  for (const part of parts) {
+    const ownPort = part.service.ports.find(({ number }) => number === port.number);
+    if (ownPort === undefined) continue;
+    for (const endpoint of [...writtenEndpoints(service, part), ...(part.selected ?? [])]) {
+      const { ports, ...rest } = endpoint;
+      const number = ports.get(ownPort.name) ?? ownPort.targetPort ?? ownPort.number;
+      const address = `${endpoint.address}:${number}`;
+      if (!endpoints.has(address)) endpoints.set(address, { ...rest, port: number, health: "healthy" });
+    }
+  }
+  return [...endpoints.values()];
+}
+
+/** A DNS service without endpoints is its own endpoint: its host is what gets resolved (ServiceEntry.endpoints). */
+function writtenEndpoints(service: MeshService, part: Part): readonly ServiceEndpoint[] {
+  const isItsOwn =
+    service.resolution === "dns" &&
+    part.service.endpoints.length === 0 &&
+    part.selected === undefined &&
+    !service.hostname.startsWith("*");
+  return isItsOwn ? [{ address: service.hostname, weight: 1, ports: new Map() }] : part.service.endpoints;
+}

@@ -1,0 +1,39 @@
+import type { CompiledDestinationRule } from "../resources/destination-rule/compiled.ts";
+import type { CompiledGateway } from "../resources/gateway/compiled.ts";
+import type { Kind, Resource } from "../resources/resource.ts";
+import { formatKey } from "../resources/resource.ts";
+import type { CompiledServiceEntry } from "../resources/service-entry/compiled.ts";
+import type { CompiledVirtualService } from "../resources/virtual-service/compiled.ts";
+import type { CompiledWorkloadEntry } from "../resources/workload-entry/compiled.ts";
+import { byAge } from "./order.ts";
+
+/** Resources by kind, each list oldest first. */
+export interface LiveSet {
+  readonly byKey: ReadonlyMap<string, Resource>;
+  readonly gateways: readonly Resource<CompiledGateway>[];
+  readonly virtualServices: readonly Resource<CompiledVirtualService>[];
+  readonly destinationRules: readonly Resource<CompiledDestinationRule>[];
+  readonly serviceEntries: readonly Resource<CompiledServiceEntry>[];
+  readonly workloadEntries: readonly Resource<CompiledWorkloadEntry>[];
+}
+
+export function liveSet(byKey: ReadonlyMap<string, Resource>): LiveSet {
+  const sorted = [...byKey.values()].sort(byAge);
+  return {
+    byKey,
+    gateways: ofKind<CompiledGateway>(sorted, "Gateway"),
+    virtualServices: ofKind<CompiledVirtualService>(sorted, "VirtualService"),
+    destinationRules: ofKind<CompiledDestinationRule>(sorted, "DestinationRule"),
+    serviceEntries: ofKind<CompiledServiceEntry>(sorted, "ServiceEntry"),
+    workloadEntries: ofKind<CompiledWorkloadEntry>(sorted, "WorkloadEntry"),
+  };
+}
+
+export function mapByKey(resources: Iterable<Resource>): Map<string, Resource> {
+  return new Map([...resources].map((resource) => [formatKey(resource), resource]));
+}
+
+function ofKind<C>(resources: readonly Resource[], kind: Kind): Resource<C>[] {
+  // The compiled form always has its resource's kind: decode makes both at once.
+  return resources.filter((resource) => resource.kind === kind) as Resource<C>[];
+}

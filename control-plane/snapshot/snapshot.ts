@@ -1,0 +1,94 @@
+import type { Endpoint, Labels } from "../../common/model/endpoint.ts";
+import type { Route } from "../../common/model/route.ts";
+import type { Service, ServicePort, ServiceReference } from "../../common/model/service.ts";
+import type { Source } from "../../common/model/source.ts";
+import type { CompiledSubset, TrafficPolicy } from "../resources/destination-rule/compiled.ts";
+import type { CompiledServer } from "../resources/gateway/compiled.ts";
+import type { Resource, ResourceKey } from "../resources/resource.ts";
+import type { CompiledHttpMatch } from "../resources/virtual-service/compiled.ts";
+import type { DestinationRuleIndex } from "./destination-rules.ts";
+import type { Held, ResourceProblem } from "./problems.ts";
+import type { ServiceIndex } from "./services.ts";
+import type { VirtualServiceIndex } from "./virtual-services.ts";
+
+/**
+ * One frozen, checked picture of the mesh: everything that translate needs, with all joins made. Parts that did not change
+ * are the very objects of the snapshot before, so whoever caches by them keeps its cache.
+ */
+export interface Snapshot {
+  /** What is live, by kind, namespace and name. A resource that waits is here in its last consistent version, or not at all. */
+  readonly resources: readonly Resource[];
+  readonly services: ServiceIndex;
+  /** By `MeshService.key`. */
+  readonly endpoints: ReadonlyMap<string, ServiceEndpoints>;
+  readonly virtualServices: VirtualServiceIndex;
+  readonly destinationRules: DestinationRuleIndex;
+  /** Oldest first. */
+  readonly gateways: readonly MeshGateway[];
+  /** Changes that would make a reference dangle, and what they wait for. */
+  readonly held: readonly Held[];
+  /** Everything worth telling about the live resources and the held ones. */
+  readonly problems: readonly ResourceProblem[];
+}
+
+/** A destination, made of all ServiceEntries of one namespace that name its host. Its endpoints live apart: they change more often. */
+export interface MeshService
+  extends Pick<Service, "location" | "resolution" | "addresses" | "exportTo" | "source"> {
+  /** `namespace/hostname` */
+  readonly key: string;
+  readonly hostname: string;
+  readonly namespace: string;
+  /** For metric labels: the first label of a cluster-local name, else the hostname, as Istio has it. */
+  readonly name: string;
+  /** In the order written; the older resource's first. */
+  readonly ports: readonly ServicePort[];
+  readonly createdAt: number;
+}
+
+export interface ServiceEndpoints {
+  /** The service's. */
+  readonly key: string;
+  /** Service port number → endpoints, in the order written, selected WorkloadEntries after them by name. */
+  readonly byPort: ReadonlyMap<number, readonly Endpoint[]>;
+}
+
+/** A VirtualService that has hosts, its delegates' rules in their places. */
+export interface MeshVirtualService {
+  readonly key: ResourceKey;
+  readonly createdAt: number;
+  readonly hosts: readonly string[];
+  readonly gateways: readonly string[];
+  readonly exportTo: readonly string[];
+  readonly rules: readonly MeshRule[];
+}
+
+/** An http rule ready to become routes: one per match. */
+export interface MeshRule {
+  readonly name: string;
+  readonly source: Source;
+  readonly matches: readonly CompiledHttpMatch[];
+  readonly route: Omit<Route<ServiceReference>, "name" | "match" | "source">;
+}
+
+/** All DestinationRules of one namespace for one host, merged oldest first. */
+export interface MeshDestinationRule {
+  readonly namespace: string;
+  readonly host: string;
+  readonly exportTo: readonly string[];
+  readonly policy: TrafficPolicy;
+  readonly subsets: readonly MeshSubset[];
+  /** Of the oldest. */
+  readonly source: Source;
+}
+
+export interface MeshSubset extends CompiledSubset {
+  readonly source: Source;
+}
+
+export interface MeshGateway {
+  readonly key: ResourceKey;
+  readonly createdAt: number;
+  readonly selector: Labels;
+  readonly servers: readonly CompiledServer[];
+  readonly source: Source;
+}
