@@ -135,38 +135,34 @@ function sweep(protobuf, namespace, keep) {
 /** Every other scalar is a number; 64-bit ones may be Long objects, and none of them is used. */
 const scalarTypes = { bool: "boolean", string: "string", bytes: "Uint8Array" };
 
-/** One interface and codec per message and one union of numbers per enum, nested as in protobuf. */
+/** Per message an interface and a namespace with its codec, per enum a union of numbers; nested as in protobuf. */
 function declarations(protobuf, root) {
-  const lines = [
-    "interface Codec<T> {",
-    "  encode(message: T): { finish(): Uint8Array };",
-    "  decode(from: Uint8Array | import('protobufjs/minimal.js').Reader): T;",
-    "}",
-  ];
+  const lines = ['import type { Reader } from "protobufjs/minimal.js";', "", "declare namespace root {"];
   const visit = (namespace, indent) => {
     for (const object of namespace.nestedArray) {
       const name = object.name;
       if (object instanceof protobuf.Enum) {
         const members = Object.entries(object.values).map(([key, value]) => `readonly ${key}: ${value}`);
-        lines.push(
-          `${indent}export type ${name} = ${[...new Set(Object.values(object.values))].join(" | ")};`,
-        );
-        lines.push(`${indent}export const ${name}: { ${members.join("; ")} };`);
+        lines.push(`${indent}type ${name} = ${[...new Set(Object.values(object.values))].join(" | ")};`);
+        lines.push(`${indent}const ${name}: { ${members.join("; ")} };`);
         continue;
       }
-      if (object instanceof protobuf.Type) {
-        lines.push(`${indent}export interface ${name} {`, `${indent}  $unknowns?: Uint8Array[];`);
+      if (!(object instanceof protobuf.Namespace)) continue;
+      const isMessage = object instanceof protobuf.Type;
+      if (isMessage) {
+        lines.push(`${indent}interface ${name} {`, `${indent}  $unknowns?: Uint8Array[];`);
         for (const field of object.fieldsArray) lines.push(`${indent}  ${field.name}?: ${fieldType(field)};`);
-        lines.push(`${indent}}`, `${indent}export const ${name}: Codec<${name}>;`);
-      }
-      if (object instanceof protobuf.Namespace && object.nestedArray.length > 0) {
-        lines.push(`${indent}export namespace ${name} {`);
-        visit(object, `${indent}  `);
         lines.push(`${indent}}`);
       }
+      lines.push(`${indent}namespace ${name} {`);
+      if (isMessage) {
+        lines.push(`${indent}  function encode(message: root${object.fullName}): { finish(): Uint8Array };`);
+        lines.push(`${indent}  function decode(from: Uint8Array | Reader): root${object.fullName};`);
+      }
+      visit(object, `${indent}  `);
+      lines.push(`${indent}}`);
     }
   };
-  lines.push("declare namespace root {");
   visit(root, "  ");
   lines.push("}", "export default root;", "");
   return lines.join("\n");
@@ -175,9 +171,9 @@ function declarations(protobuf, root) {
 function fieldType(field) {
   const scalar = scalarTypes[field.type] ?? "number";
   const type = field.resolvedType ? `root${field.resolvedType.fullName}` : scalar;
-  if (field.map) return `{ [key: string]: ${type} } | null`;
-  if (field.repeated) return `${type}[] | null`;
-  return `${type} | null`;
+  if (field.map) return `{ [key: string]: ${type} } | null | undefined`;
+  if (field.repeated) return `${type}[] | null | undefined`;
+  return `${type} | null | undefined`;
 }
 
 function packageFolder(name) {

@@ -1,0 +1,158 @@
+import type { Result } from "../base/result.ts";
+import type { Cluster, ClusterDiscovery, LoadBalancer, ServiceName } from "../model/cluster.ts";
+import { adsConfigSource } from "./config-source.ts";
+import { fromLocalities, toLocalities } from "./endpoint.ts";
+import messages from "./generated/messages.js";
+import type { Json } from "./weft-metadata.ts";
+import { fromWeftMetadata, sourceFromJson, sourceToJson, text, toWeftMetadata } from "./weft-metadata.ts";
+import type { Reading } from "./wire.ts";
+import { fromDuration, readMessage, toDuration } from "./wire.ts";
+
+type WireCluster = messages.envoy.config.cluster.v3.Cluster;
+
+const ClusterCodec = messages.envoy.config.cluster.v3.Cluster;
+const { DiscoveryType, LbPolicy, DnsLookupFamily } = messages.envoy.config.cluster.v3.Cluster;
+
+const clusterType = "envoy.config.cluster.v3.Cluster";
+/** Envoy's connect time-out for a cluster that names none. */
+const defaultConnectTimeoutMs = 5000;
+
+/** Unknown fields that decide where a connection goes and how it is protected; ignoring them would send traffic astray. */
+const decisiveFields = [
+  "clusterType",
+  "transportSocket",
+  "transportSocketMatches",
+  "filters",
+  "loadBalancingPolicy",
+];
+
+export function encodeCluster(cluster: Cluster): Uint8Array {
+  const lbPolicy = toLbPolicy(cluster);
+  const metadata = toWeftMetadata({
+    source: sourceToJson(cluster.source),
+    service: cluster.service && { ...cluster.service },
+    subset: cluster.subset,
+    loadBalancer:
+      fromLbPolicy(lbPolicy) === cluster.loadBalancer.kind ? undefined : cluster.loadBalancer.kind,
+  });
+  return ClusterCodec.encode({
+    name: cluster.name,
+    ...toDiscovery(cluster.name, cluster.discovery),
+    lbPolicy,
+    connectTimeout: toDuration(cluster.connectTimeoutMs),
+    ...(metadata ? { metadata } : {}),
+  }).finish();
+}
+
+/** Never throws. */
+export function decodeCluster(bytes: Uint8Array): Result<Cluster> {
+  return readMessage(ClusterCodec, bytes, fromCluster);
+}
+
+function fromCluster(message: WireCluster, reading: Reading): Cluster {
+  reading.refuseUnknown(message, clusterType, "", decisiveFields);
+  if (!message.name) reading.problem("name", "is empty");
+  const weft = fromWeftMetadata(message.metadata);
+  const source = sourceFromJson(weft.source);
+  const service = serviceFromJson(weft.service);
+  const subset = text(weft, "subset");
+  const balancer = loadBalancerKind(text(weft, "loadBalancer")) ?? fromLbPolicy(message.lbPolicy ?? 0);
+  if (!balancer) {
+    reading.problem(
+      "lbPolicy",
+      `policy ${message.lbPolicy} is not supported`,
+      "use ROUND_ROBIN, LEAST_REQUEST or RANDOM",
+    );
+  }
+  return {
+    name: message.name ?? "",
+    discovery: fromDiscovery(message, reading),
+    loadBalancer: { kind: balancer ?? "round-robin" },
+    connectTimeoutMs: message.connectTimeout ? fromDuration(message.connectTimeout) : defaultConnectTimeoutMs,
+    ...(source ? { source } : {}),
+    ...(service ? { service } : {}),
+    ...(subset === undefined ? {} : { subset }),
+  };
+}
+
+function toDiscovery(name: string, discovery: ClusterDiscovery): WireCluster {
+  switch (discovery.kind) {
+    case "eds":
+      return { type: DiscoveryType.EDS, edsClusterConfig: { edsConfig: adsConfigSource() } };
+    case "static":
+      return { type: DiscoveryType.STATIC, loadAssignment: toAssignment(name, discovery.endpoints) };
+    case "dns":
+      return {
+        type: DiscoveryType.STRICT_DNS,
+        loadAssignment: toAssignment(name, discovery.endpoints),
+        dnsLookupFamily: DnsLookupFamily.V4_PREFERRED,
+      };
+    case "original-dst":
+      return { type: DiscoveryType.ORIGINAL_DST };
+  }
+}
+
+function toAssignment(clusterName: string, endpoints: Parameters<typeof toLocalities>[0]) {
+  return { clusterName, endpoints: toLocalities(endpoints) };
+}
+
+function fromDiscovery(message: WireCluster, reading: Reading): ClusterDiscovery {
+  const endpoints = () => fromLocalities(message.loadAssignment?.endpoints, "loadAssignment", reading);
+  switch (message.type ?? DiscoveryType.STATIC) {
+    case DiscoveryType.STATIC:
+      return { kind: "static", endpoints: endpoints() };
+    case DiscoveryType.STRICT_DNS:
+    case DiscoveryType.LOGICAL_DNS:
+      return { kind: "dns", endpoints: endpoints() };
+    case DiscoveryType.ORIGINAL_DST:
+      return { kind: "original-dst" };
+    case DiscoveryType.EDS: {
+      const { edsConfig, serviceName } = message.edsClusterConfig ?? {};
+      if (!edsConfig?.ads) reading.problem("edsClusterConfig.edsConfig", "only ADS is supported");
+      if (serviceName && serviceName !== message.name) {
+        reading.problem("edsClusterConfig.serviceName", "must be the cluster's name", "leave it out");
+      }
+      return { kind: "eds" };
+    }
+  }
+}
+
+/** An ORIGINAL_DST cluster brings its own balancer and accepts no other; all other types refuse that one. */
+function toLbPolicy(cluster: Cluster): messages.envoy.config.cluster.v3.Cluster.LbPolicy {
+  if (cluster.discovery.kind === "original-dst") return LbPolicy.CLUSTER_PROVIDED;
+  switch (cluster.loadBalancer.kind) {
+    case "least-request":
+      return LbPolicy.LEAST_REQUEST;
+    case "random":
+      return LbPolicy.RANDOM;
+    case "round-robin":
+    case "passthrough":
+      return LbPolicy.ROUND_ROBIN;
+  }
+}
+
+function fromLbPolicy(policy: number): LoadBalancer["kind"] | undefined {
+  switch (policy) {
+    case LbPolicy.ROUND_ROBIN:
+      return "round-robin";
+    case LbPolicy.LEAST_REQUEST:
+      return "least-request";
+    case LbPolicy.RANDOM:
+      return "random";
+    case LbPolicy.CLUSTER_PROVIDED:
+      return "passthrough";
+    default:
+      return undefined;
+  }
+}
+
+function loadBalancerKind(word: string | undefined): LoadBalancer["kind"] | undefined {
+  const kinds: readonly LoadBalancer["kind"][] = ["round-robin", "least-request", "random", "passthrough"];
+  return kinds.find((kind) => kind === word);
+}
+
+function serviceFromJson(json: Json): ServiceName | undefined {
+  const hostname = text(json, "hostname");
+  if (hostname === undefined) return undefined;
+  return { hostname, name: text(json, "name") ?? "", namespace: text(json, "namespace") ?? "" };
+}

@@ -1,0 +1,175 @@
+import type { Result } from "../base/result.ts";
+import type { FilterChain, HttpConnectionManager, Listener, RouteSource } from "../model/listener.ts";
+import { adsConfigSource } from "./config-source.ts";
+import { corsFilter, faultFilter } from "./filter-config.ts";
+import messages from "./generated/messages.js";
+import { fromRouteConfiguration, toRouteConfiguration } from "./route.ts";
+import { fromWeftMetadata, sourceFromJson, sourceToJson, text, toWeftMetadata } from "./weft-metadata.ts";
+import type { Reading } from "./wire.ts";
+import { anyType, decodeMessage, packAny, readMessage, toDuration } from "./wire.ts";
+
+type WireListener = messages.envoy.config.listener.v3.Listener;
+type WireFilterChain = messages.envoy.config.listener.v3.FilterChain;
+type WireManager = messages.envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager;
+type HttpFilter = messages.envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter;
+
+const { HTTPFault } = messages.envoy.extensions.filters.http.fault.v3;
+const { Cors } = messages.envoy.extensions.filters.http.cors.v3;
+const { Router } = messages.envoy.extensions.filters.http.router.v3;
+const { HttpConnectionManager: ManagerCodec } =
+  messages.envoy.extensions.filters.network.http_connection_manager.v3;
+const ListenerCodec = messages.envoy.config.listener.v3.Listener;
+
+const managerType = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+const filterTypes = {
+  cors: "envoy.extensions.filters.http.cors.v3.Cors",
+  fault: "envoy.extensions.filters.http.fault.v3.HTTPFault",
+  router: "envoy.extensions.filters.http.router.v3.Router",
+};
+const directions = ["", "inbound", "outbound"] as const;
+
+export function encodeListener(listener: Listener): Uint8Array {
+  const isGateway = listener.direction === "gateway";
+  const metadata = toWeftMetadata({
+    source: sourceToJson(listener.source),
+    // Envoy's TrafficDirection does not know gateways; Istio calls theirs outbound.
+    direction: isGateway ? "gateway" : undefined,
+  });
+  return ListenerCodec.encode({
+    name: listener.name,
+    address: { socketAddress: { address: listener.address, portValue: listener.port } },
+    filterChains: listener.filterChains.map((chain) => toFilterChain(chain, isGateway)),
+    trafficDirection: listener.direction === "inbound" ? 1 : 2,
+    ...(metadata ? { metadata } : {}),
+  }).finish();
+}
+
+/** Listeners that do other things than HTTP, or choose their filter chain by a predicate, are refused. Never throws. */
+export function decodeListener(bytes: Uint8Array): Result<Listener> {
+  return readMessage(ListenerCodec, bytes, fromListener);
+}
+
+function fromListener(message: WireListener, reading: Reading): Listener {
+  reading.refuseUnknown(message, "envoy.config.listener.v3.Listener", "", [
+    "filterChainMatcher",
+    "additionalAddresses",
+    "internalListener",
+    "udpListenerConfig",
+  ]);
+  const socket = message.address?.socketAddress;
+  if (!message.name) reading.problem("name", "is empty");
+  if (!socket?.address || !socket.portValue)
+    reading.problem("address", "must be a socket address with a port number");
+  const wireChains = [
+    ...(message.filterChains ?? []),
+    ...(message.defaultFilterChain ? [message.defaultFilterChain] : []),
+  ];
+  if (wireChains.length !== 1)
+    reading.problem("filterChains", `has ${wireChains.length} chains; exactly 1 is supported`);
+  const weft = fromWeftMetadata(message.metadata);
+  const source = sourceFromJson(weft.source);
+  const filterChains: FilterChain[] = [];
+  for (const [index, chain] of wireChains.entries()) {
+    const http = fromFilterChain(chain, `filterChains[${index}]`, reading);
+    if (http) filterChains.push({ name: chain.name ?? "", http });
+  }
+  return {
+    name: message.name ?? "",
+    address: socket?.address ?? "",
+    port: socket?.portValue ?? 0,
+    direction:
+      text(weft, "direction") === "gateway"
+        ? "gateway"
+        : directions[message.trafficDirection ?? 0] || "gateway",
+    filterChains,
+    ...(source ? { source } : {}),
+  };
+}
+
+function toFilterChain(chain: FilterChain, isGateway: boolean): WireFilterChain {
+  return {
+    name: chain.name,
+    filters: [
+      {
+        name: "envoy.filters.network.http_connection_manager",
+        typedConfig: packAny(managerType, ManagerCodec, toManager(chain.http, isGateway)),
+      },
+    ],
+  };
+}
+
+function fromFilterChain(
+  chain: WireFilterChain,
+  path: string,
+  reading: Reading,
+): HttpConnectionManager | undefined {
+  reading.refuseUnknown(chain, "envoy.config.listener.v3.FilterChain", path);
+  const [filter, ...others] = chain.filters ?? [];
+  const at = `${path}.filters[0]`;
+  if (others.length > 0) reading.problem(`${path}.filters`, "has more than one network filter");
+  const type = anyType(filter?.typedConfig);
+  if (!filter || type !== managerType) {
+    reading.problem(
+      at,
+      `${type === "" ? "no filter" : `a filter of type ${type}`}, where the HTTP connection manager is expected`,
+    );
+    return undefined;
+  }
+  const manager = decodeMessage(ManagerCodec, filter.typedConfig?.value ?? new Uint8Array(), at, reading);
+  return manager && fromManager(manager, at, reading);
+}
+
+function toManager(http: HttpConnectionManager, isGateway: boolean): WireManager {
+  return {
+    statPrefix: http.statPrefix,
+    ...toRoutes(http.routes),
+    httpFilters: [
+      { name: corsFilter, typedConfig: packAny(filterTypes.cors, Cors, {}) },
+      { name: faultFilter, typedConfig: packAny(filterTypes.fault, HTTPFault, {}) },
+      { name: "envoy.filters.http.router", typedConfig: packAny(filterTypes.router, Router, {}) },
+    ],
+    upgradeConfigs: [{ upgradeType: "websocket" }],
+    // The route's own time-out decides; Envoy's default would end a quiet stream after five minutes.
+    streamIdleTimeout: toDuration(0),
+    ...(isGateway ? { useRemoteAddress: { value: true } } : {}),
+  };
+}
+
+function toRoutes(routes: RouteSource): Pick<WireManager, "rds" | "routeConfig"> {
+  if (routes.kind === "inline") return { routeConfig: toRouteConfiguration(routes.configuration) };
+  return { rds: { routeConfigName: routes.routeConfigName, configSource: adsConfigSource() } };
+}
+
+function fromManager(manager: WireManager, path: string, reading: Reading): HttpConnectionManager {
+  for (const [index, filter] of (manager.httpFilters ?? []).entries()) {
+    refuseForeignFilter(filter, `${path}.httpFilters[${index}]`, reading);
+  }
+  return { statPrefix: manager.statPrefix ?? "", routes: fromRoutes(manager, path, reading) };
+}
+
+/** A filter that is skipped may be the one that keeps requests out, so only those marked optional or disabled are. */
+function refuseForeignFilter(filter: HttpFilter, path: string, reading: Reading): void {
+  if (filter.isOptional || filter.disabled) return;
+  const type = anyType(filter.typedConfig);
+  if (type === filterTypes.fault) {
+    const fault = decodeMessage(HTTPFault, filter.typedConfig?.value ?? new Uint8Array(), path, reading);
+    if (fault?.abort || fault?.delay) reading.problem(path, "faults are supported on routes only");
+  } else if (type !== filterTypes.cors && type !== filterTypes.router) {
+    reading.problem(
+      path,
+      `the filter ${JSON.stringify(filter.name)} of type ${JSON.stringify(type)} is not supported`,
+    );
+  }
+}
+
+function fromRoutes(manager: WireManager, path: string, reading: Reading): RouteSource {
+  if (manager.routeConfig) {
+    const configuration = fromRouteConfiguration(manager.routeConfig, `${path}.routeConfig`, reading);
+    return { kind: "inline", configuration };
+  }
+  const { routeConfigName, configSource } = manager.rds ?? {};
+  if (!routeConfigName)
+    reading.problem(path, "names no routes that this version understands", "use rds or route_config");
+  else if (!configSource?.ads) reading.problem(`${path}.rds.configSource`, "only ADS is supported");
+  return { kind: "rds", routeConfigName: routeConfigName ?? "" };
+}
