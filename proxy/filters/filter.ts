@@ -1,6 +1,6 @@
 import type { Clock } from "../../common/base/clock.ts";
 import type { Random } from "../../common/base/random.ts";
-import type { Route } from "../../common/model/route.ts";
+import type { Route, WeightedDestination } from "../../common/model/route.ts";
 import type { Layer, Service } from "../http/layer.ts";
 
 /** What filters may use besides the exchange; given once, when a route is compiled. */
@@ -9,6 +9,18 @@ export interface FilterContext {
   readonly random: Random;
   /** Sends to a cluster: picks an endpoint per call, one attempt. The name is resolved now, the endpoints at each request. */
   upstream(cluster: string): Service;
+  /** The destination that was picked, for the filters after the split. */
+  readonly destination?: WeightedDestination;
+  /** Whoever counts; absent in tests that do not care. */
+  readonly events?: FilterEvents;
+}
+
+/** What filters tell the metrics. Called on the data path: count and return. */
+export interface FilterEvents {
+  /** Another attempt is about to be made (`weft_retry_total`). `reason`: Envoy's word, such as "connect-failure" or "5xx". */
+  retried(cluster: string, reason: string): void;
+  /** A copy was not sent or broke off because the mirror could not keep up (`weft_mirror_dropped_total`). */
+  mirrorDropped(cluster: string): void;
 }
 
 /** One route feature. `build` returns undefined when the route does not use it, so a feature that is off costs nothing. */

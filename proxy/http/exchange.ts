@@ -154,9 +154,11 @@ export class Exchange {
     if (listeners !== undefined) for (const listener of listeners) listener(this);
   }
 
+  /** A flag that is set already stays as it is; "" adds nothing. */
   addFlag(flag: string): void {
     if (flag === "") return;
-    this.flags = this.flags === "" ? flag : `${this.flags},${flag}`;
+    if (this.flags === "") this.flags = flag;
+    else if (!this.flags.split(",").includes(flag)) this.flags = `${this.flags},${flag}`;
   }
 }
 
