@@ -1,0 +1,84 @@
+import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { LocalMesh } from "./mesh-file.ts";
+import type { PortPlan } from "./port-plan.ts";
+import { defaultPortBase } from "./port-plan.ts";
+
+/** What a running mesh tells other programs about itself, in `mesh.json`: addresses and process ids. */
+export interface MeshInfo {
+  readonly name: string;
+  /** The launcher; SIGTERM to it stops the mesh. */
+  readonly pid: number;
+  readonly portBase: number;
+  /** True once every part was ready. */
+  readonly isReady: boolean;
+  readonly controlPlane: { readonly pid?: number; readonly xds: string; readonly http: string };
+  readonly gateways: readonly GatewayInfo[];
+  readonly sidecars: readonly SidecarInfo[];
+  readonly workloads: readonly WorkloadInfo[];
+}
+
+export interface GatewayInfo {
+  readonly name: string;
+  readonly pid?: number;
+  /** URLs, as all addresses below. */
+  readonly admin: string;
+  /** Server port of the Gateway resource → URL. */
+  readonly servers: Readonly<Record<string, string>>;
+}
+
+export interface SidecarInfo {
+  /** The workload's name. */
+  readonly name: string;
+  readonly pid?: number;
+  readonly admin: string;
+  readonly outbound: string;
+  readonly inbound: string;
+}
+
+export interface WorkloadInfo {
+  readonly name: string;
+  readonly service?: string;
+  readonly pid?: number;
+  readonly app: string;
+}
+
+/** The folder of one mesh below the state folder. A mesh on moved ports has its own, since both may run at once. */
+export class MeshFolder {
+  readonly path: string;
+  readonly generated: string;
+  readonly controlPlane: string;
+  readonly compileCache: string;
+  readonly #info: string;
+
+  constructor(state: string, mesh: LocalMesh, plan: PortPlan) {
+    this.path = join(state, plan.base === defaultPortBase ? mesh.name : `${mesh.name}-${plan.base}`);
+    this.generated = join(this.path, "generated");
+    this.controlPlane = join(this.path, "control-plane");
+    this.compileCache = join(state, "compile-cache");
+    this.#info = join(this.path, "mesh.json");
+  }
+
+  proxy(name: string): string {
+    return join(this.path, "proxies", name);
+  }
+
+  /** Writes the generated resources anew. `fresh` also forgets what earlier runs applied and remembered. */
+  prepare(resources: ReadonlyMap<string, string>, fresh: boolean): void {
+    if (fresh) rmSync(this.path, { recursive: true, force: true });
+    rmSync(this.generated, { recursive: true, force: true });
+    mkdirSync(this.generated, { recursive: true });
+    mkdirSync(this.controlPlane, { recursive: true });
+    for (const [name, text] of resources) writeFileSync(join(this.generated, name), text);
+  }
+
+  writeInfo(info: MeshInfo): void {
+    const next = `${this.#info}.next`;
+    writeFileSync(next, `${JSON.stringify(info, undefined, 2)}\n`);
+    renameSync(next, this.#info);
+  }
+
+  removeInfo(): void {
+    rmSync(this.#info, { force: true });
+  }
+}

@@ -1,0 +1,63 @@
+import { connect } from "node:net";
+import { request } from "undici";
+import type { Clock } from "../../common/base/clock.ts";
+
+/** Undefined when ready, else why not yet. */
+export type ReadyCheck = () => Promise<string | undefined>;
+
+const pollMs = 40;
+
+/** Asks a process's `/ready`. */
+export function httpReady(port: number): ReadyCheck {
+  return async () => {
+    try {
+      const { statusCode, body } = await request(`http://127.0.0.1:${port}/ready`, {
+        headersTimeout: 2000,
+        bodyTimeout: 2000,
+      });
+      const text = (await body.text()).trim();
+      return statusCode === 200 ? undefined : text || `answers ${statusCode}`;
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+  };
+}
+
+/** Whether something listens at a loopback port. */
+export function portOpen(port: number): ReadyCheck {
+  return () =>
+    new Promise((resolve) => {
+      const socket = connect({ port, host: "127.0.0.1" });
+      socket.once("connect", () => {
+        socket.destroy();
+        resolve(undefined);
+      });
+      socket.once("error", (error) => resolve(error.message));
+    });
+}
+
+export interface WaitOptions {
+  readonly clock: Clock;
+  /** Ends the waiting; the promise then resolves to false. */
+  readonly signal: AbortSignal;
+  /** Called once when it takes longer than `slowMs`, with the last reason. */
+  readonly whenSlow: (why: string) => void;
+  readonly slowMs: number;
+}
+
+/** Waits until `check` is content, however long that takes. False when it was given up. */
+export async function waitReady(check: ReadyCheck, options: WaitOptions): Promise<boolean> {
+  const { clock, signal, whenSlow, slowMs } = options;
+  const start = clock.monotonic();
+  let hasTold = false;
+  while (!signal.aborted) {
+    const why = await check();
+    if (why === undefined) return true;
+    if (!hasTold && clock.monotonic() - start > slowMs) {
+      hasTold = true;
+      whenSlow(why);
+    }
+    await new Promise<void>((resolve) => clock.after(pollMs, resolve));
+  }
+  return false;
+}
