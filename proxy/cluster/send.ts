@@ -37,25 +37,38 @@ function sendToEndpoint(endpoint: EndpointState, exchange: Exchange): Promise<Re
 
 /** The cluster is known but its endpoints are on their way; seldom, because the control plane sends them before routes. */
 function sendWhenWarm(cluster: UpstreamCluster, exchange: Exchange): Promise<Response> {
-  return new Promise((resolve, reject) => {
-    exchange.whenCancelled(reject);
-    cluster.whenWarm(() => {
-      if (exchange.cancelCause !== undefined) return;
-      exchange.whenCancelled(undefined);
-      resolve(sendToPicked(cluster, exchange));
-    });
-  });
+  const isWarm = new Promise<void>((resolve) => cluster.whenWarm(resolve));
+  return wait(exchange, isWarm, () => sendToPicked(cluster, exchange));
 }
 
 function sendToNamed(cluster: UpstreamCluster, exchange: Exchange): Promise<Response> {
   const found = cluster.originalDestination!.find(exchange);
   if (!(found instanceof Promise)) return sendToEndpoint(found, exchange);
+  return wait(exchange, found, (endpoint) => sendToEndpoint(endpoint, exchange));
+}
+
+/** Goes on with `send` unless the attempt is given up before `ready` settles. */
+function wait<T>(
+  exchange: Exchange,
+  ready: Promise<T>,
+  send: (value: T) => Promise<Response>,
+): Promise<Response> {
   return new Promise((resolve, reject) => {
-    exchange.whenCancelled(reject);
-    found.then((endpoint) => {
-      if (exchange.cancelCause !== undefined) return;
-      exchange.whenCancelled(undefined);
-      resolve(sendToEndpoint(endpoint, exchange));
-    }, reject);
+    let isGivenUp = false;
+    exchange.whenCancelled((cause) => {
+      isGivenUp = true;
+      reject(cause);
+    });
+    ready.then(
+      (value) => {
+        if (isGivenUp) return;
+        exchange.whenCancelled(undefined);
+        resolve(send(value));
+      },
+      (cause: unknown) => {
+        if (!isGivenUp) exchange.whenCancelled(undefined);
+        reject(cause);
+      },
+    );
   });
 }

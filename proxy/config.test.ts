@@ -1,0 +1,90 @@
+import { describe, expect, it } from "vitest";
+import type { ProxyOptions } from "./config.ts";
+import { readProxySettings } from "./config.ts";
+
+const sidecar: ProxyOptions = {
+  kind: "sidecar",
+  name: "review-v1",
+  namespace: "shop",
+  serviceAccount: "review",
+  labels: "app=review,version=v1",
+  controlPlane: "127.0.0.1:15010",
+  outbound: "127.0.0.1:15001",
+  inbound: "[::1]:15006",
+  app: "localhost:8080",
+  admin: "127.0.0.1:15000",
+};
+
+describe("readProxySettings", () => {
+  it("reads a sidecar's flags", () => {
+    const result = readProxySettings(sidecar, {});
+    if (!result.ok) throw new Error(JSON.stringify(result.problems));
+    expect(result.value.node).toEqual({
+      id: "sidecar~::1~review-v1.shop~shop.svc.cluster.local",
+      kind: "sidecar",
+      name: "review-v1",
+      namespace: "shop",
+      serviceAccount: "review",
+      labels: { app: "review", version: "v1" },
+      bindings: {
+        outbound: { host: "127.0.0.1", port: 15001 },
+        inbound: { host: "::1", port: 15006 },
+        app: { host: "localhost", port: 8080 },
+        servers: new Map(),
+      },
+    });
+    expect(result.value.controlPlane).toEqual({ host: "127.0.0.1", port: 15010 });
+    expect(Object.isFrozen(result.value)).toBe(true);
+    expect("stateDirectory" in result.value).toBe(false);
+  });
+
+  it("reads a gateway's bindings", () => {
+    const result = readProxySettings(
+      { kind: "gateway", name: "gw", bind: ["80=127.0.0.1:8080", "443=0.0.0.0:8443"] },
+      {},
+    );
+    expect(result.ok && [...result.value.node.bindings.servers]).toEqual([
+      [80, { host: "127.0.0.1", port: 8080 }],
+      [443, { host: "0.0.0.0", port: 8443 }],
+    ]);
+  });
+
+  it("says everything that is wrong at once, by flag", () => {
+    const result = readProxySettings(
+      {
+        kind: "sidecar",
+        labels: "app",
+        controlPlane: "nowhere",
+        inbound: "127.0.0.1:70000",
+        bind: ["x", "80=127.0.0.1:1", "80=127.0.0.1:2"],
+        drain: "5",
+        accessLog: "xml",
+        logLevel: "loud",
+      },
+      {},
+    );
+    expect(!result.ok && result.problems.map(({ path }) => path)).toEqual([
+      "--name",
+      "--inbound",
+      "--bind",
+      "--bind",
+      "--app",
+      "--labels",
+      "--control-plane",
+      "--log-level",
+      "--access-log",
+      "--drain",
+    ]);
+  });
+
+  it("keeps a label named __proto__ as just a label", () => {
+    const result = readProxySettings({ ...sidecar, labels: "__proto__=x" }, {});
+    expect(result.ok && Object.entries(result.value.node.labels)).toEqual([["__proto__", "x"]]);
+  });
+
+  it("takes flags before the environment", () => {
+    const environment = { WEFT_ACCESS_LOG: "json", WEFT_DRAIN: "1s" };
+    const result = readProxySettings({ ...sidecar, accessLog: "text" }, environment);
+    expect(result.ok && [result.value.accessLog, result.value.terminationDrainMs]).toEqual(["text", 1_000]);
+  });
+});

@@ -1,0 +1,178 @@
+import { parseDuration } from "../common/base/duration.ts";
+import type { Problem } from "../common/base/problem.ts";
+import type { Result } from "../common/base/result.ts";
+import { failed, ok } from "../common/base/result.ts";
+import type { ProxyNode, SocketAddress } from "../common/model/node.ts";
+import { proxyNodeId } from "../common/model/node.ts";
+import type { PoolSettings } from "./cluster/pool.ts";
+import { defaultPoolSettings } from "./cluster/pool.ts";
+import type { HttpServerSettings } from "./http/http-server.ts";
+import { defaultHttpServerSettings } from "./http/http-server.ts";
+import type { LogLevel } from "./telemetry/log.ts";
+import { isLogLevel, logLevels } from "./telemetry/log.ts";
+
+/** Everything a proxy is told from outside. Frozen; read once. */
+export interface ProxySettings {
+  readonly node: ProxyNode;
+  /** Absent: no control plane is asked; the last good copy, or what a test hands in, is all there is. */
+  readonly controlPlane?: SocketAddress;
+  /** Absent: no admin interface. */
+  readonly admin?: SocketAddress;
+  /** Where the last good config is kept; absent: nowhere. */
+  readonly stateDirectory?: string;
+  readonly logLevel: LogLevel;
+  readonly accessLog: "off" | "text" | "json";
+  /** ms that requests under way get to finish on SIGTERM (Istio's terminationDrainDuration: 5 s). */
+  readonly terminationDrainMs: number;
+  /** ms that a listener that was taken away or moved lets its requests finish (Envoy's drain time is 10 min). */
+  readonly listenerDrainMs: number;
+  readonly http: HttpServerSettings;
+  readonly pool: PoolSettings;
+}
+
+/** The flags of `weft proxy` and `weft gateway` as strings, under their names in camel case. */
+export interface ProxyOptions {
+  readonly kind: "sidecar" | "gateway";
+  readonly name?: string | undefined;
+  readonly namespace?: string | undefined;
+  readonly serviceAccount?: string | undefined;
+  /** `k=v,k2=v2` */
+  readonly labels?: string | undefined;
+  /** The addresses are `HOST:PORT`; an IPv6 host stands in brackets. */
+  readonly controlPlane?: string | undefined;
+  readonly outbound?: string | undefined;
+  readonly inbound?: string | undefined;
+  readonly app?: string | undefined;
+  readonly admin?: string | undefined;
+  /** Gateways: `SERVERPORT=HOST:PORT`, each once. */
+  readonly bind?: readonly string[] | undefined;
+  readonly state?: string | undefined;
+  readonly accessLog?: string | undefined;
+  readonly logLevel?: string | undefined;
+  /** Such as `5s`. */
+  readonly drain?: string | undefined;
+}
+
+/** Reads the settings, or says everything that is wrong with them. The paths of the problems are the flags' names. */
+export function readProxySettings(
+  options: ProxyOptions,
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): Result<ProxySettings> {
+  const reader = new Reader();
+  const kind = options.kind;
+  const name = reader.required("--name", options.name);
+  const namespace = options.namespace ?? "default";
+  const bindings = {
+    ...present("outbound", reader.address("--outbound", options.outbound)),
+    ...present("inbound", reader.address("--inbound", options.inbound)),
+    ...present("app", reader.address("--app", options.app)),
+    servers: reader.bindings("--bind", options.bind ?? []),
+  };
+  if (options.inbound !== undefined && options.app === undefined) {
+    reader.problem(
+      "--app",
+      "is missing: --inbound needs to know where the app listens",
+      "give --app HOST:PORT",
+    );
+  }
+  const identity = { kind, name, namespace };
+  const node: ProxyNode = {
+    ...identity,
+    id: proxyNodeId(identity, bindings.inbound?.host ?? "127.0.0.1"),
+    serviceAccount: options.serviceAccount ?? "default",
+    labels: reader.labels("--labels", options.labels ?? ""),
+    bindings,
+  };
+  const controlPlane = reader.address("--control-plane", options.controlPlane);
+  const admin = reader.address("--admin", options.admin);
+  const accessLog = options.accessLog ?? environment["WEFT_ACCESS_LOG"] ?? "off";
+  const logLevel = options.logLevel ?? environment["WEFT_LOG_LEVEL"] ?? "info";
+  const settings: ProxySettings = {
+    node,
+    ...present("controlPlane", controlPlane),
+    ...present("admin", admin),
+    ...present("stateDirectory", options.state),
+    logLevel: reader.oneOf("--log-level", logLevel, logLevels.filter(isLogLevel)),
+    accessLog: reader.oneOf("--access-log", accessLog, ["off", "text", "json"] as const),
+    terminationDrainMs: reader.duration("--drain", options.drain ?? environment["WEFT_DRAIN"] ?? "5s"),
+    listenerDrainMs: 60_000,
+    http: defaultHttpServerSettings,
+    pool: defaultPoolSettings,
+  };
+  return reader.problems.length > 0 ? failed(reader.problems) : ok(Object.freeze(settings));
+}
+
+/** Reads one text after the other and remembers all that was wrong. What it returns for a bad text is not used. */
+class Reader {
+  readonly problems: Problem[] = [];
+
+  problem(path: string, why: string, hint?: string): void {
+    this.problems.push({ path, why, ...present("hint", hint) });
+  }
+
+  required(path: string, text: string | undefined): string {
+    if (text === undefined || text === "") this.problem(path, "is missing");
+    return text ?? "";
+  }
+
+  address(path: string, text: string | undefined): SocketAddress | undefined {
+    if (text === undefined) return undefined;
+    const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:\s[\]]+)):(\d{1,5})$/.exec(text);
+    const host = match?.[1] ?? match?.[2];
+    const port = Number(match?.[3]);
+    if (host !== undefined && port <= 65_535) return { host, port };
+    this.problem(path, `${JSON.stringify(text)} is not HOST:PORT`, "write it like 127.0.0.1:15001");
+    return undefined;
+  }
+
+  bindings(path: string, texts: readonly string[]): ReadonlyMap<number, SocketAddress> {
+    const bindings = new Map<number, SocketAddress>();
+    for (const text of texts) {
+      const at = text.indexOf("=");
+      const port = Number(text.slice(0, at));
+      if (at < 1 || !Number.isInteger(port) || port < 1 || port > 65_535) {
+        const why = `${JSON.stringify(text)} is not SERVERPORT=HOST:PORT`;
+        this.problem(path, why, "write it like 80=127.0.0.1:8080");
+        continue;
+      }
+      if (bindings.has(port)) this.problem(path, `server port ${port} is bound twice`);
+      const address = this.address(path, text.slice(at + 1));
+      if (address !== undefined) bindings.set(port, address);
+    }
+    return bindings;
+  }
+
+  labels(path: string, text: string): Readonly<Record<string, string>> {
+    const pairs: [string, string][] = [];
+    for (const pair of text.split(",")) {
+      if (pair.trim() === "") continue;
+      const at = pair.indexOf("=");
+      if (at < 1)
+        this.problem(
+          path,
+          `${JSON.stringify(pair)} is not KEY=VALUE`,
+          "write them like app=review,version=v1",
+        );
+      else pairs.push([pair.slice(0, at).trim(), pair.slice(at + 1).trim()]);
+    }
+    return Object.fromEntries(pairs);
+  }
+
+  oneOf<T extends string>(path: string, text: string, allowed: readonly T[]): T {
+    const found = allowed.find((word) => word === text);
+    if (found === undefined) this.problem(path, `${JSON.stringify(text)} is none of ${allowed.join(", ")}`);
+    return found ?? allowed[0]!;
+  }
+
+  duration(path: string, text: string): number {
+    const parsed = parseDuration(text);
+    if (parsed.ok) return parsed.ms;
+    this.problem(path, parsed.why, parsed.hint);
+    return 0;
+  }
+}
+
+/** `{ key: value }`, or nothing when the value is undefined, as exactOptionalPropertyTypes wants it. */
+function present<K extends string, T>(key: K, value: T | undefined): { readonly [P in K]?: T } {
+  return value === undefined ? {} : ({ [key]: value } as { readonly [P in K]?: T });
+}

@@ -1,0 +1,24 @@
+import type { RouteTable } from "../../common/routing/route-table.ts";
+import type { Layer, Service } from "../http/layer.ts";
+import { compose } from "../http/layer.ts";
+import { errorReply } from "../http/reply.ts";
+import { readPeer } from "./read-peer.ts";
+import { pickRoute } from "./routes.ts";
+
+export interface InboundParts {
+  /** Access log, metrics, the count of requests under way. */
+  readonly observe: Layer;
+  readonly routes: RouteTable<Service>;
+}
+
+/** The way of a request to the workload beside this proxy. */
+export function inboundStack({ observe, routes }: InboundParts): Service {
+  return compose(
+    [
+      observe, // outside of errorReply, so that it sees what was sent
+      errorReply,
+      readPeer(),
+    ],
+    pickRoute(routes),
+  );
+}
