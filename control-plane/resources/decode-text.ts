@@ -1,0 +1,158 @@
+import type { FilePosition, Problem } from "../../common/base/problem.ts";
+import { decodeObject } from "./decode.ts";
+import type { FieldPath } from "./field-problem.ts";
+import { formatFieldPath } from "./field-problem.ts";
+import { isDnsLabel, isDnsSubdomain } from "./fields/names.ts";
+import { defaultNamespace } from "./metadata.ts";
+import { recognize } from "./recognize.ts";
+import type { Kind, Resource, ResourceKey } from "./resource.ts";
+import type { YamlDocument } from "./yaml.ts";
+import { parseYaml } from "./yaml.ts";
+
+/** What a text of YAML or JSON documents holds. */
+export interface DecodedText {
+  readonly resources: readonly Resource[];
+  /** Errors of the documents that were refused and warnings of those that were taken, in reading order. */
+  readonly problems: readonly Problem[];
+  /** Objects that are none of the mesh's business, such as Deployments. */
+  readonly skipped: readonly Skipped[];
+  /**
+   * Which resources the refused documents were meant to be, as far as that can be read: their last good version should stay.
+   */
+  readonly refused: readonly ResourceKey[];
+  /** True when a refused document did not even say which resource it is. */
+  readonly hasUnnamed: boolean;
+}
+
+export interface Skipped {
+  readonly at: FilePosition;
+  readonly why: string;
+}
+
+export interface TextLimits {
+  readonly maxBytes: number;
+  readonly maxDocuments: number;
+}
+
+/** Far above what a mesh needs, low enough that reading stays a matter of seconds. */
+export const textLimits: TextLimits = { maxBytes: 16 * 1024 * 1024, maxDocuments: 20_000 };
+
+/** Reads every resource in a text; one bad document never takes the others down. Never throws. */
+export function decodeText(
+  text: string,
+  fileName: string,
+  { now = 0, limits = textLimits }: { readonly now?: number; readonly limits?: TextLimits } = {},
+): DecodedText {
+  const start: FilePosition = { file: fileName, line: 1 };
+  const bytes = Buffer.byteLength(text);
+  if (bytes > limits.maxBytes) {
+    return refuseAll(
+      start,
+      `the file has ${bytes} bytes: the limit is ${limits.maxBytes}`,
+      "split it into several files",
+    );
+  }
+  if (countDocumentMarks(text) > limits.maxDocuments) {
+    const why = `the file has more than ${limits.maxDocuments} documents`;
+    return refuseAll(start, why, "split it into several files");
+  }
+  const collected: Collected = { resources: [], problems: [], skipped: [], refused: [], hasUnnamed: false };
+  for (const document of parseYaml(text, fileName)) readDocument(document, now, collected);
+  return collected;
+}
+
+interface Collected {
+  readonly resources: Resource[];
+  readonly problems: Problem[];
+  readonly skipped: Skipped[];
+  readonly refused: ResourceKey[];
+  hasUnnamed: boolean;
+}
+
+function readDocument(document: YamlDocument, now: number, collected: Collected): void {
+  if (document.problems.length > 0) {
+    for (const { path, ...rest } of document.problems)
+      collected.problems.push({ path: formatFieldPath(path), ...rest });
+    refuse(document.value, collected);
+    return;
+  }
+  if (document.value === undefined || document.value === null) return;
+  const items = listItems(document.value);
+  if (items === undefined) readObject(document.value, document, [], now, collected);
+  items?.forEach((item, index) => {
+    readObject(item, document, ["items", index], now, collected);
+  });
+}
+
+function readObject(
+  value: unknown,
+  document: YamlDocument,
+  base: FieldPath,
+  now: number,
+  collected: Collected,
+): void {
+  if (isRecord(value)) {
+    const recognized = recognize(value);
+    if (recognized.as === "foreign") {
+      collected.skipped.push({
+        at: base.length === 0 ? document.start : document.locate(base),
+        why: recognized.why,
+      });
+      return;
+    }
+  }
+  const locate = (path: FieldPath) =>
+    path.length + base.length === 0 ? document.start : document.locate([...base, ...path]);
+  const result = decodeObject(value, { now, locate });
+  if (result.ok) {
+    collected.resources.push(result.value);
+    collected.problems.push(...result.warnings);
+  } else {
+    collected.problems.push(...result.problems);
+    refuse(value, collected);
+  }
+}
+
+function refuse(value: unknown, collected: Collected): void {
+  const key = keyOf(value);
+  if (key) collected.refused.push(key);
+  else collected.hasUnnamed = true;
+}
+
+/** The key that an object claims, if it can be read at all. */
+function keyOf(value: unknown): ResourceKey | undefined {
+  if (!isRecord(value) || !isRecord(value["metadata"])) return undefined;
+  const recognized = recognize(value);
+  const { name, namespace = defaultNamespace } = value["metadata"];
+  if (recognized.as !== "kind" || typeof name !== "string" || typeof namespace !== "string") return undefined;
+  if (!isDnsSubdomain(name) || !isDnsLabel(namespace)) return undefined;
+  const kind: Kind = recognized.definition.kind;
+  return { kind, namespace, name };
+}
+
+/** The items of what `kubectl get -o yaml` prints for several objects. */
+function listItems(value: unknown): readonly unknown[] | undefined {
+  if (!isRecord(value) || typeof value["kind"] !== "string" || !Array.isArray(value["items"]))
+    return undefined;
+  return value["kind"].endsWith("List") ? value["items"] : undefined;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function refuseAll(at: FilePosition, why: string, hint: string): DecodedText {
+  return {
+    resources: [],
+    problems: [{ path: "", why, hint, at }],
+    skipped: [],
+    refused: [],
+    hasUnnamed: true,
+  };
+}
+
+function countDocumentMarks(text: string): number {
+  let count = 1;
+  for (let at = text.indexOf("\n---"); at !== -1; at = text.indexOf("\n---", at + 4)) count++;
+  return count;
+}

@@ -1,0 +1,24 @@
+import { compileLabels } from "../fields/labels.ts";
+import type { SpecContext } from "../kind.ts";
+import type { CompiledGateway, ServerHost } from "./compiled.ts";
+import type { GatewaySpec } from "./schema.ts";
+
+export function compileGateway(spec: GatewaySpec, context: SpecContext): CompiledGateway {
+  return {
+    kind: "Gateway",
+    selector: compileLabels(spec.selector),
+    servers: spec.servers.map((server, index) => ({
+      port: server.port.number,
+      name: server.port.name,
+      protocol: "http",
+      hosts: server.hosts.map(compileServerHost),
+      source: context.sourceOf(["servers", index]),
+    })),
+  };
+}
+
+/** Without a namespace, VirtualServices of every namespace may bind (Istio). Short names are not resolved here. */
+function compileServerHost(text: string): ServerHost {
+  const slash = text.indexOf("/");
+  return { namespace: slash === -1 ? "*" : text.slice(0, slash), host: text.slice(slash + 1).toLowerCase() };
+}

@@ -1,0 +1,49 @@
+import { z } from "zod";
+import { hostProblem } from "../fields/host.ts";
+import { labelsField } from "../fields/labels.ts";
+import { isDnsLabel } from "../fields/names.ts";
+import { notYet } from "../fields/not-yet.ts";
+import { portField } from "../fields/numbers.ts";
+import { protocolOf, protocols } from "../fields/protocol.ts";
+import { portNameField } from "../fields/workload-endpoint.ts";
+
+const serverHost = z.string().superRefine((text, context) => {
+  const slash = text.indexOf("/");
+  const namespace = slash === -1 ? "*" : text.slice(0, slash);
+  if (namespace !== "*" && namespace !== "." && !isDnsLabel(namespace)) {
+    const params = { hint: "write namespace/host, ./host or */host" };
+    context.addIssue({ code: "custom", message: `${JSON.stringify(namespace)} is not a namespace`, params });
+  }
+  const wrong = hostProblem(text.slice(slash + 1), "any");
+  if (wrong) context.addIssue({ code: "custom", message: wrong.why, params: { hint: wrong.hint } });
+});
+
+const httpProtocol = z.string().superRefine((text, context) => {
+  if (protocolOf(text) === "http") return;
+  const known = protocolOf(text) !== undefined || text.toUpperCase() === "HTTP3";
+  const message = known ? `${text} is not supported yet` : `${JSON.stringify(text)} is not a protocol`;
+  const later = protocols.map((protocol) => protocol.toUpperCase());
+  const hint = known ? "use HTTP" : `use HTTP (Istio's others, ${later.slice(1).join(", ")}, come later)`;
+  context.addIssue({ code: "custom", message, params: { hint } });
+});
+
+const server = z.strictObject({
+  port: z.strictObject({
+    number: portField,
+    name: portNameField,
+    protocol: httpProtocol,
+    targetPort: notYet("Istio gives it no effect either"),
+  }),
+  hosts: z.array(serverHost).min(1).describe("namespace/host: which VirtualServices may bind."),
+  name: z.string().optional(),
+  tls: notYet(),
+  bind: notYet("the gateway process says where it listens"),
+  defaultEndpoint: notYet(),
+});
+
+export const gatewaySpec = z.strictObject({
+  selector: labelsField.optional().describe("Gateways that carry all these labels open the servers."),
+  servers: z.array(server).min(1),
+});
+
+export type GatewaySpec = z.infer<typeof gatewaySpec>;

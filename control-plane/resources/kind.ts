@@ -1,0 +1,76 @@
+import type { z } from "zod";
+import type { Labels } from "../../common/model/endpoint.ts";
+import type { Source } from "../../common/model/source.ts";
+import { checkSchema } from "./check-schema.ts";
+import type { FieldPath, FieldProblem } from "./field-problem.ts";
+import { isWithin } from "./field-problem.ts";
+import type { CompiledResource, Kind } from "./resource.ts";
+
+/** What a spec needs to know of the object around it. */
+export interface SpecContext {
+  readonly kind: Kind;
+  readonly namespace: string;
+  readonly name: string;
+  readonly labels: Labels;
+  /** The provenance of a part of the spec; the path starts inside `spec`. */
+  sourceOf(path: FieldPath): Source;
+}
+
+/** One kind of object, as `index.ts` lists it. */
+export interface KindDefinition {
+  readonly kind: Kind;
+  readonly group: string;
+  /** The first is the one that is stored. */
+  readonly versions: readonly string[];
+  readonly plural: string;
+  readonly shortNames: readonly string[];
+  readonly columns: readonly PrinterColumn[];
+  readonly schema: z.ZodObject;
+  /** All problems of a spec, and what it compiled to when none is an error. Paths start inside `spec`. */
+  read(spec: unknown, context: SpecContext): ReadSpec;
+}
+
+export interface ReadSpec {
+  readonly problems: readonly FieldProblem[];
+  readonly compiled?: CompiledResource;
+}
+
+/** A column of `kubectl get`. */
+export interface PrinterColumn {
+  readonly name: string;
+  readonly type: "string" | "date";
+  readonly jsonPath: string;
+  readonly description: string;
+}
+
+/** A kind by its parts: the schema knows single fields, `validate` what several say together, `compile` the meaning. */
+export interface KindParts<S extends z.ZodObject>
+  extends Omit<KindDefinition, "schema" | "read" | "group" | "versions"> {
+  readonly schema: S;
+  validate(spec: z.infer<S>, context: SpecContext): readonly FieldProblem[];
+  compile(spec: z.infer<S>, context: SpecContext): CompiledResource;
+}
+
+export function defineNetworkingKind<S extends z.ZodObject>(parts: KindParts<S>): KindDefinition {
+  return {
+    ...parts,
+    group: "networking.istio.io",
+    versions: ["v1", "v1beta1", "v1alpha3"],
+    read(spec, context) {
+      const checked = checkSchema(parts.schema, spec);
+      const further = checked.value === undefined ? [] : parts.validate(checked.value, context);
+      const problems = [
+        ...checked.problems,
+        ...further.filter((problem) => !isFollowOn(problem, checked.problems)),
+      ];
+      const isFine =
+        checked.value !== undefined && problems.every((problem) => problem.severity === "warning");
+      return isFine ? { problems, compiled: parts.compile(checked.value, context) } : { problems };
+    },
+  };
+}
+
+/** A field that was left out because it is wrong must not also be reported as missing. */
+function isFollowOn(problem: FieldProblem, causes: readonly FieldProblem[]): boolean {
+  return causes.some((cause) => isWithin(cause.path, problem.path) || isWithin(problem.path, cause.path));
+}

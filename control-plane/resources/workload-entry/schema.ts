@@ -1,0 +1,5 @@
+import type { WorkloadEndpointInput } from "../fields/workload-endpoint.ts";
+import { workloadEndpointField } from "../fields/workload-endpoint.ts";
+
+export const workloadEntrySpec = workloadEndpointField;
+export type WorkloadEntrySpec = WorkloadEndpointInput;
