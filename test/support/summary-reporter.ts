@@ -15,6 +15,8 @@ export class SummaryReporter implements Reporter {
     }
     const skipped = count.skipped > 0 ? `, ${count.skipped} skipped` : "";
     // After the other reporters' own summary, which is printed in the same turn.
-    process.once("exit", () => process.stdout.write(`\n${count.passed} passed, ${count.failed} failed${skipped}\n`));
+    process.once("exit", () =>
+      process.stdout.write(`\n${count.passed} passed, ${count.failed} failed${skipped}\n`),
+    );
   }
 }
