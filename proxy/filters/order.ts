@@ -1,0 +1,29 @@
+import { cors } from "./cors.ts";
+import { fault } from "./fault.ts";
+import type { Filter } from "./filter.ts";
+import { headers } from "./headers.ts";
+import { mirror } from "./mirror.ts";
+import { retry } from "./retry.ts";
+import { rewrite } from "./rewrite.ts";
+import { timeout } from "./timeout.ts";
+
+/** The one order of route filters, as the request travels: those before the split by weight, then those after it. */
+
+export const filtersBeforeSplit: readonly Filter[] = [
+  // Outermost, so that redirects, direct responses and injected faults are readable for the page that asked.
+  cors,
+  // Around everything that takes time. A fault delay counts: it stands for a slow destination.
+  timeout,
+];
+
+export const filtersAfterSplit: readonly Filter[] = [
+  // Before rewrite: values may name the path as the client sent it.
+  headers,
+  rewrite,
+  // After headers and rewrite, so the copy is what the primary gets; around retry, so there is one copy per request.
+  mirror,
+  retry,
+  // Inside retry, because an injected failure stands for a failing destination: retry and its per-try time-out treat it alike.
+  // That is how fault, time-out and retry on one route all apply (Istio turns the other two off).
+  fault,
+];
