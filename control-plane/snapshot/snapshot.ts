@@ -11,6 +11,10 @@ import type { Held, ResourceProblem } from "./problems.ts";
 import type { ServiceIndex } from "./services.ts";
 import type { VirtualServiceIndex } from "./virtual-services.ts";
 
+export type { TrafficPolicy } from "../resources/destination-rule/compiled.ts";
+export type { CompiledServer } from "../resources/gateway/compiled.ts";
+export type { RuleScope } from "../resources/virtual-service/compiled.ts";
+
 /**
  * One frozen, checked picture of the mesh: everything that translate needs, with all joins made. Parts that did not change
  * are the very objects of the snapshot before, so whoever caches by them keeps its cache.

@@ -1,0 +1,121 @@
+import type { Cluster, ClusterDiscovery, LoadBalancer } from "../../common/model/cluster.ts";
+import { clusterName } from "../../common/model/cluster.ts";
+import type { Endpoint, EndpointSet } from "../../common/model/endpoint.ts";
+import { hasLabels } from "../snapshot/endpoints.ts";
+import { keepElements, reuseIn } from "../snapshot/reuse.ts";
+import type {
+  MeshDestinationRule,
+  MeshService,
+  MeshSubset,
+  ServiceEndpoints,
+  TrafficPolicy,
+} from "../snapshot/snapshot.ts";
+
+/** Istio's defaults: `LEAST_REQUEST`, and connectionPool.tcp.connectTimeout 10 s. */
+const defaultLoadBalancer: LoadBalancer = { kind: "least-request" };
+const defaultConnectTimeoutMs = 10_000;
+
+/** Where requests to hosts that nobody in the mesh serves go: to the address that they name (Istio's ALLOW_ANY). */
+export const passthroughCluster: Cluster = Object.freeze<Cluster>({
+  name: "PassthroughCluster",
+  discovery: { kind: "original-dst" },
+  loadBalancer: { kind: "passthrough" },
+  connectTimeoutMs: defaultConnectTimeoutMs,
+});
+
+/** The clusters of one service as one DestinationRule shapes them, and the endpoints of those that have EDS. */
+export interface ServiceClusters {
+  readonly clusters: readonly Cluster[];
+  readonly endpoints: readonly EndpointSet[];
+}
+
+/** By service, then by the DestinationRule's namespace and host: most proxies share one. */
+const made = new WeakMap<MeshService, Map<string, ServiceClusters>>();
+
+/** A cluster per port, and per port and subset. The same inputs give the same objects, for every proxy and snapshot. */
+export function serviceClusters(
+  service: MeshService,
+  endpoints: ServiceEndpoints,
+  rule: MeshDestinationRule | undefined,
+): ServiceClusters {
+  const cache = made.get(service) ?? new Map<string, ServiceClusters>();
+  made.set(service, cache);
+  const key = rule === undefined ? "" : `${rule.namespace}/${rule.host}`;
+  const before = cache.get(key);
+  return reuseIn(cache, key, [endpoints, rule], () => {
+    const all = service.ports.flatMap((port) =>
+      [undefined, ...(rule?.subsets ?? [])].map((subset) =>
+        makeCluster(service, port.number, subset, rule, endpoints.byPort.get(port.number) ?? []),
+      ),
+    );
+    return {
+      clusters: keepElements(
+        before?.clusters,
+        all.map(({ cluster }) => cluster),
+        ({ name }) => name,
+      ),
+      endpoints: keepElements(
+        before?.endpoints,
+        all.flatMap((made) => made.endpoints ?? []),
+        ({ cluster }) => cluster,
+      ),
+    };
+  });
+}
+
+/** The app behind a sidecar. `service` is whose metrics its requests count for. */
+export function inboundCluster(app: Endpoint, service: MeshService | undefined): Cluster {
+  return {
+    name: clusterName("inbound", app.port, "", ""),
+    discovery: { kind: "static", endpoints: [app] },
+    loadBalancer: { kind: "round-robin" },
+    connectTimeoutMs: defaultConnectTimeoutMs,
+    ...(service && { service: serviceName(service), source: service.source }),
+  };
+}
+
+function makeCluster(
+  service: MeshService,
+  port: number,
+  subset: MeshSubset | undefined,
+  rule: MeshDestinationRule | undefined,
+  all: readonly Endpoint[],
+): { cluster: Cluster; endpoints: EndpointSet | undefined } {
+  const name = clusterName("outbound", port, subset?.name ?? "", service.hostname);
+  const own =
+    subset === undefined
+      ? all
+      : all.filter(({ workload }) => hasLabels(workload?.labels ?? {}, subset.labels));
+  // A DNS service without endpoints has one without labels, its host: subsets of it differ in policy alone, as in Istio.
+  const endpoints = isItsOwnEndpoint(service, all) ? all : own;
+  const policy: TrafficPolicy = { ...rule?.policy, ...subset?.policy };
+  const discovery = discoveryOf(service, endpoints);
+  const cluster: Cluster = {
+    name,
+    discovery,
+    loadBalancer:
+      discovery.kind === "original-dst"
+        ? { kind: "passthrough" }
+        : (policy.loadBalancer ?? defaultLoadBalancer),
+    connectTimeoutMs: policy.connectTimeoutMs ?? defaultConnectTimeoutMs,
+    source: subset?.source ?? rule?.source ?? service.source,
+    service: serviceName(service),
+    ...(subset && { subset: subset.name }),
+  };
+  return { cluster, endpoints: discovery.kind === "eds" ? { cluster: name, endpoints } : undefined };
+}
+
+function discoveryOf({ resolution }: MeshService, endpoints: readonly Endpoint[]): ClusterDiscovery {
+  if (resolution === "none") return { kind: "original-dst" };
+  return resolution === "dns" ? { kind: "dns", endpoints } : { kind: "eds" };
+}
+
+function isItsOwnEndpoint({ resolution, hostname }: MeshService, all: readonly Endpoint[]): boolean {
+  return (
+    resolution === "dns" && all.length === 1 && all[0]!.address === hostname && all[0]!.workload === undefined
+  );
+}
+
+function serviceName({ hostname, name, namespace }: MeshService): NonNullable<Cluster["service"]> {
+  return { hostname, name, namespace };
+}

@@ -1,0 +1,172 @@
+import type { Listener } from "../../common/model/listener.ts";
+import type { ProxyNode } from "../../common/model/node.ts";
+import type { VirtualHost } from "../../common/model/route.ts";
+import { hasLabels } from "../snapshot/endpoints.ts";
+import { gatewayName } from "../snapshot/gateways.ts";
+import { intersect, isVisible } from "../snapshot/hosts.ts";
+import type { CompiledServer, MeshGateway, MeshVirtualService, Snapshot } from "../snapshot/snapshot.ts";
+import { meshView } from "./mesh-view.ts";
+import type { SkippedRule } from "./proxy-resources.ts";
+import { clustersOf } from "./routes.ts";
+import { translateHost } from "./virtual-hosts.ts";
+
+export interface GatewayResources {
+  readonly listeners: readonly Listener[];
+  /** By route configuration, then by virtual host name. A port whose Gateways no rule is bound to has none: 404 for all. */
+  readonly virtualHosts: ReadonlyMap<string, ReadonlyMap<string, VirtualHost>>;
+  /** What the routes send to: a gateway gets these clusters and no others. */
+  readonly clusters: ReadonlySet<string>;
+  readonly skipped: readonly SkippedRule[];
+}
+
+interface BoundServer {
+  readonly gateway: MeshGateway;
+  readonly server: CompiledServer;
+}
+
+/** All Gateways whose selector this proxy's labels satisfy, in any namespace; several on one port share its listener. */
+export function translateGateway(snapshot: Snapshot, node: ProxyNode): GatewayResources {
+  const bound = snapshot.gateways
+    .filter(({ selector }) => hasLabels(node.labels, selector))
+    .flatMap((gateway) => gateway.servers.map((server) => ({ gateway, server })));
+  const listeners: Listener[] = [];
+  const virtualHosts = new Map<string, ReadonlyMap<string, VirtualHost>>();
+  const skipped: SkippedRule[] = [];
+  const clusters = new Set<string>();
+  const ports = [...Map.groupBy(bound, ({ server }) => server.port)].sort(([a], [b]) => a - b);
+  for (const [port, servers] of ports) {
+    listeners.push(gatewayListener(node, port, servers));
+    const hosts = portHosts(snapshot, node, port, servers, skipped);
+    virtualHosts.set(routeConfigurationName(port), hosts);
+    for (const { routes } of hosts.values())
+      for (const name of routes.flatMap(clustersOf)) clusters.add(name);
+  }
+  return { listeners, virtualHosts, clusters, skipped };
+}
+
+/** Istio's name for the routes of a gateway's HTTP port. */
+export function routeConfigurationName(port: number): string {
+  return `http.${port}`;
+}
+
+function gatewayListener(node: ProxyNode, port: number, servers: readonly BoundServer[]): Listener {
+  const binding = node.bindings.servers.get(port) ?? { host: "0.0.0.0", port };
+  const name = routeConfigurationName(port);
+  return {
+    name: `0.0.0.0_${port}`,
+    address: binding.host,
+    port: binding.port,
+    direction: "gateway",
+    filterChains: [{ name, http: { statPrefix: name, routes: { kind: "rds", routeConfigName: name } } }],
+    source: servers[0]!.server.source,
+  };
+}
+
+/** A VirtualService through the Gateway that admitted it. */
+interface Binding {
+  readonly virtual: MeshVirtualService;
+  readonly gateway: string;
+}
+
+function portHosts(
+  snapshot: Snapshot,
+  node: ProxyNode,
+  port: number,
+  servers: readonly BoundServer[],
+  skipped: SkippedRule[],
+): ReadonlyMap<string, VirtualHost> {
+  const { services } = meshView(snapshot, node.namespace);
+  const hosts = new Map<string, VirtualHost>();
+  for (const [host, bindings] of bindHosts(snapshot, node, port, servers, skipped)) {
+    const name = `${host}:${port}`;
+    // A rule may be narrowed to one of several Gateways on this port, so each Gateway's share is translated for itself.
+    const shares = runsByGateway(bindings).flatMap((same) => {
+      const plan = {
+        name,
+        domains: [host],
+        virtuals: same.map(({ virtual }) => virtual),
+        place: { node, gateway: same[0]!.gateway, port },
+      };
+      return translateHost(plan, (hostname) => services.get(hostname)) ?? [];
+    });
+    for (const share of shares) skipped.push(...share.skipped);
+    const [first, ...others] = shares.filter(({ virtualHost }) => virtualHost.routes.length > 0);
+    if (first === undefined) continue;
+    const merged = {
+      ...first.virtualHost,
+      routes: [first, ...others].flatMap((share) => share.virtualHost.routes),
+    };
+    hosts.set(name, others.length === 0 ? first.virtualHost : merged);
+  }
+  return hosts;
+}
+
+/** Host → what is bound to it, oldest first. A VirtualService that two Gateways of the port admit counts once, by the older. */
+function bindHosts(
+  snapshot: Snapshot,
+  node: ProxyNode,
+  port: number,
+  servers: readonly BoundServer[],
+  skipped: SkippedRule[],
+): ReadonlyMap<string, readonly Binding[]> {
+  const byHost = new Map<string, Binding[]>();
+  for (const virtual of snapshot.virtualServices.all) {
+    const why = leftOut(virtual, node, servers);
+    const hosts = new Map<string, string>();
+    for (const { gateway, server } of why === undefined ? servers : []) {
+      if (!virtual.gateways.includes(gatewayName(gateway))) continue;
+      for (const host of admittedHosts(virtual, gateway, server)) {
+        if (!hosts.has(host)) hosts.set(host, gatewayName(gateway));
+      }
+    }
+    for (const [host, gateway] of hosts) {
+      const bindings = byHost.get(host);
+      if (bindings === undefined) byHost.set(host, [{ virtual, gateway }]);
+      else bindings.push({ virtual, gateway });
+    }
+    if (hosts.size > 0) continue;
+    const admitted = servers.map(({ server }) =>
+      server.hosts.map(({ namespace, host }) => `${namespace}/${host}`),
+    );
+    const reason =
+      why ?? `no server of port ${port} admits its hosts (they admit ${admitted.flat().join(", ")})`;
+    for (const { name, source } of virtual.rules) {
+      skipped.push({ name, source, virtualHost: virtual.hosts.join(", "), why: reason });
+    }
+  }
+  return new Map([...byHost].sort(([a], [b]) => (a < b ? -1 : Number(a > b))));
+}
+
+/** Neighbours of one Gateway together; the order stays. */
+function runsByGateway(bindings: readonly Binding[]): readonly (readonly Binding[])[] {
+  const runs: Binding[][] = [];
+  for (const binding of bindings) {
+    const last = runs.at(-1);
+    if (last?.[0]?.gateway === binding.gateway) last.push(binding);
+    else runs.push([binding]);
+  }
+  return runs;
+}
+
+function leftOut(
+  virtual: MeshVirtualService,
+  node: ProxyNode,
+  servers: readonly BoundServer[],
+): string | undefined {
+  const here = [...new Set(servers.map(({ gateway }) => gatewayName(gateway)))];
+  if (!virtual.gateways.some((name) => here.includes(name))) {
+    return `its VirtualService is for ${virtual.gateways.join(", ")}, not for ${here.join(", ")}`;
+  }
+  if (isVisible(virtual.exportTo, virtual.key.namespace, node.namespace)) return undefined;
+  return `its VirtualService is not exported to namespace ${node.namespace}, where this gateway runs`;
+}
+
+/** Where a VirtualService's hosts and a server's overlap, in the narrower of the two words (Istio's Server.hosts). */
+function admittedHosts(virtual: MeshVirtualService, gateway: MeshGateway, server: CompiledServer): string[] {
+  return server.hosts
+    .filter(({ namespace }) => {
+      const wanted = namespace === "." ? gateway.key.namespace : namespace;
+      return wanted === "*" || wanted === virtual.key.namespace;
+    })
+    .flatMap(({ host }) => virtual.hosts.flatMap((own) => intersect(host, own) ?? []));
+}

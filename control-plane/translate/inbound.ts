@@ -1,0 +1,134 @@
+import type { Cluster } from "../../common/model/cluster.ts";
+import type { Endpoint, Labels } from "../../common/model/endpoint.ts";
+import type { Listener } from "../../common/model/listener.ts";
+import type { ProxyNode } from "../../common/model/node.ts";
+import type { Route } from "../../common/model/route.ts";
+import { noHeaderOperations } from "../../common/model/route.ts";
+import { hasLabels } from "../snapshot/endpoints.ts";
+import { reuse } from "../snapshot/reuse.ts";
+import type { MeshService, Snapshot } from "../snapshot/snapshot.ts";
+import { inboundCluster } from "./clusters.ts";
+import { forwardTo } from "./routes.ts";
+
+export interface Inbound {
+  readonly listener: Listener;
+  readonly cluster: Cluster;
+}
+
+/** A node introduces itself once per stream, so what only it depends on lives as long as that. */
+const made = new WeakMap<ProxyNode, Inbound>();
+
+/** The way into the app: one listener, one route, one cluster. Undefined when the proxy was told no inbound address or app. */
+export function translateInbound(snapshot: Snapshot, node: ProxyNode): Inbound | undefined {
+  const { inbound, app } = node.bindings;
+  if (inbound === undefined || app === undefined) return undefined;
+  const service = serviceBehind(snapshot, node);
+  const endpoint: Endpoint = {
+    address: app.host,
+    port: app.port,
+    weight: 1,
+    health: "healthy",
+    workload: {
+      name: node.name,
+      namespace: node.namespace,
+      serviceAccount: node.serviceAccount,
+      labels: node.labels,
+    },
+  };
+  const translated = reuse(made.get(node), [service], () => {
+    const cluster = inboundCluster(endpoint, service);
+    return { cluster, listener: inboundListener(inbound.host, inbound.port, cluster) };
+  });
+  made.set(node, translated);
+  return translated;
+}
+
+function inboundListener(address: string, port: number, cluster: Cluster): Listener {
+  const route: Route = {
+    name: "default",
+    ...(cluster.source && { source: cluster.source }),
+    match: { path: { kind: "any" }, headers: [], queryParams: [] },
+    action: {
+      ...forwardTo(cluster.name),
+      // Istio's inbound default: hides that an app closed an idle connection just when we used it.
+      retry: {
+        attempts: 2,
+        on: ["reset-before-request"],
+        statusCodes: [],
+        baseIntervalMs: 25,
+        maxIntervalMs: 250,
+      },
+    },
+    requestHeaders: noHeaderOperations,
+    responseHeaders: noHeaderOperations,
+  };
+  const configuration = {
+    name: cluster.name,
+    vhds: false,
+    virtualHosts: [{ name: cluster.name.replace("||", "|http"), domains: ["*"], routes: [route] }],
+  };
+  return {
+    name: "virtualInbound",
+    address,
+    port,
+    direction: "inbound",
+    filterChains: [
+      {
+        name: cluster.name,
+        http: { statPrefix: cluster.name, routes: { kind: "inline", configuration } },
+      },
+    ],
+  };
+}
+
+/** Who stands behind an address, a workload or a set of labels, in one namespace; the first by hostname. */
+interface Owners {
+  readonly byAddress: Map<string, MeshService>;
+  readonly byWorkload: Map<string, MeshService>;
+  readonly byLabels: Map<string, { readonly labels: Labels; readonly service: MeshService }>;
+}
+
+const ownersOf = new WeakMap<Snapshot, ReadonlyMap<string, Owners>>();
+
+/**
+ * The service that a sidecar's app belongs to: the one that has an endpoint at its inbound address, else one whose
+ * endpoint's workload is it by name, else one whose endpoint's labels it has. Of several the first by hostname.
+ */
+function serviceBehind(snapshot: Snapshot, node: ProxyNode): MeshService | undefined {
+  const known = ownersOf.get(snapshot) ?? findOwners(snapshot);
+  ownersOf.set(snapshot, known);
+  const owners = known.get(node.namespace);
+  const { inbound } = node.bindings;
+  return (
+    owners?.byAddress.get(`${inbound?.host}:${inbound?.port}`) ??
+    owners?.byWorkload.get(node.name) ??
+    [...(owners?.byLabels.values() ?? [])].find(({ labels }) => hasLabels(node.labels, labels))?.service
+  );
+}
+
+function findOwners(snapshot: Snapshot): ReadonlyMap<string, Owners> {
+  const namespaces = new Map<string, Owners>();
+  for (const service of snapshot.services.byKey.values()) {
+    const owners = namespaces.get(service.namespace) ?? {
+      byAddress: new Map(),
+      byWorkload: new Map(),
+      byLabels: new Map(),
+    };
+    namespaces.set(service.namespace, owners);
+    for (const { address, port, workload } of [
+      ...snapshot.endpoints.get(service.key)!.byPort.values(),
+    ].flat()) {
+      addFirst(owners.byAddress, `${address}:${port}`, service);
+      if (workload === undefined) continue;
+      if (workload.name !== "") addFirst(owners.byWorkload, workload.name, service);
+      const pairs = Object.entries(workload.labels).sort();
+      if (pairs.length > 0)
+        addFirst(owners.byLabels, JSON.stringify(pairs), { labels: workload.labels, service });
+    }
+  }
+  return namespaces;
+}
+
+function addFirst<V>(map: Map<string, V>, key: string, value: V): void {
+  if (!map.has(key)) map.set(key, value);
+}

@@ -1,0 +1,113 @@
+import { clusterName } from "../../common/model/cluster.ts";
+import type { ForwardAction, Route, RouteAction } from "../../common/model/route.ts";
+import { noHeaderOperations } from "../../common/model/route.ts";
+import type { ServicePort, ServiceReference } from "../../common/model/service.ts";
+import type { MeshService, MeshVirtualService } from "../snapshot/snapshot.ts";
+import type { SkippedRule } from "./proxy-resources.ts";
+import type { Place } from "./rule-scope.ts";
+import { scopeFailure } from "./rule-scope.ts";
+
+/** Finds the service that a host names for the proxy in hand. */
+export type FindService = (hostname: string) => MeshService | undefined;
+
+export interface TranslatedRoutes {
+  readonly routes: readonly Route[];
+  readonly skipped: readonly SkippedRule[];
+}
+
+/** The rules of several VirtualServices, one after the other, as routes: one per match that holds at this place. */
+export function translateRules(
+  virtuals: readonly MeshVirtualService[],
+  virtualHost: string,
+  place: Place,
+  find: FindService,
+): TranslatedRoutes {
+  const routes: Route[] = [];
+  const skipped: SkippedRule[] = [];
+  for (const rule of virtuals.flatMap(({ rules }) => rules)) {
+    const action = translateAction(rule.route.action, place.port, find);
+    for (const { name, match, scope, source } of rule.matches) {
+      const why = scopeFailure(scope, place);
+      if (why !== undefined) {
+        skipped.push({ name: rule.name, source, virtualHost, why });
+        continue;
+      }
+      const named = [rule.name, name].filter((part) => part !== "").join(".");
+      // The rule's line, not the match's: that is what its author calls "this route".
+      routes.push({ ...rule.route, name: named || "default", source: rule.source, match, action });
+    }
+  }
+  return { routes, skipped };
+}
+
+/** The route of a service that no VirtualService speaks of. */
+export function defaultRoute(service: MeshService, port: number): Route {
+  return {
+    name: "default",
+    source: service.source,
+    match: { path: { kind: "any" }, headers: [], queryParams: [] },
+    action: forwardTo(clusterName("outbound", port, "", service.hostname)),
+    requestHeaders: noHeaderOperations,
+    responseHeaders: noHeaderOperations,
+  };
+}
+
+/** Sends everything to one cluster, retrying only what certainly did not reach it. */
+export function forwardTo(cluster: string): ForwardAction {
+  const operations = { requestHeaders: noHeaderOperations, responseHeaders: noHeaderOperations };
+  return {
+    kind: "forward",
+    destinations: [{ destination: cluster, weight: 1, ...operations }],
+    mirrors: [],
+    retry: {
+      attempts: 2,
+      on: ["connect-failure", "refused-stream", "unavailable", "cancelled"],
+      statusCodes: [],
+      baseIntervalMs: 25,
+      maxIntervalMs: 250,
+    },
+  };
+}
+
+/** Every cluster that a route may send to, its mirrors' included. */
+export function clustersOf({ action }: Route): string[] {
+  if (action.kind !== "forward") return [];
+  return [...action.destinations, ...action.mirrors].map(({ destination }) => destination);
+}
+
+/** Only HTTP ports get routes; the protocol is the one that the port says (Istio's explicit protocol selection). */
+export function isHttp({ protocol }: ServicePort): boolean {
+  return protocol === "http" || protocol === "http2" || protocol === "grpc" || protocol === "grpc-web";
+}
+
+function translateAction(
+  action: RouteAction<ServiceReference>,
+  port: number | undefined,
+  find: FindService,
+): RouteAction {
+  if (action.kind !== "forward") return action;
+  const nameOf = (reference: ServiceReference) => referenceName(reference, port, find);
+  return {
+    ...action,
+    destinations: action.destinations.map((entry) => ({ ...entry, destination: nameOf(entry.destination) })),
+    mirrors: action.mirrors.map((entry) => ({ ...entry, destination: nameOf(entry.destination) })),
+  };
+}
+
+/**
+ * A destination without a port means the service's only one, else the port that the request came to (Istio), else 80,
+ * else the service's first HTTP port.
+ */
+function referenceName(
+  { host, subset = "", port }: ServiceReference,
+  requestPort: number | undefined,
+  find: FindService,
+): string {
+  const ports = port === undefined ? (find(host)?.ports ?? []) : [];
+  const chosen =
+    (ports.length === 1 ? ports[0] : undefined) ??
+    ports.find(({ number }) => number === requestPort) ??
+    ports.find(({ number }) => number === 80) ??
+    ports.find(isHttp);
+  return clusterName("outbound", port ?? chosen?.number ?? requestPort ?? 80, subset, host);
+}

@@ -1,0 +1,96 @@
+import type { ProxyNode } from "../../common/model/node.ts";
+import type { VirtualHost } from "../../common/model/route.ts";
+import { reuseIn } from "../snapshot/reuse.ts";
+import type { MeshService, MeshVirtualService } from "../snapshot/snapshot.ts";
+import type { SkippedRule } from "./proxy-resources.ts";
+import type { FindService } from "./routes.ts";
+import { defaultRoute, translateRules } from "./routes.ts";
+import type { Place } from "./rule-scope.ts";
+
+export interface TranslatedHost {
+  readonly virtualHost: VirtualHost;
+  readonly skipped: readonly SkippedRule[];
+}
+
+export interface HostPlan {
+  readonly name: string;
+  readonly domains: readonly string[];
+  /** Whose default route stands where no rule applies; absent for hosts that are no service and for gateways. */
+  readonly service?: MeshService;
+  /** Whose rules apply; oldest first. */
+  readonly virtuals: readonly MeshVirtualService[];
+  readonly place: Place;
+}
+
+/** What a VirtualService's routes depend on besides itself. */
+interface Dependencies {
+  readonly hosts: readonly string[];
+  readonly labelKeys: readonly string[];
+  readonly onNamespace: boolean;
+}
+
+const made = new WeakMap<object, Map<string, TranslatedHost>>();
+const dependencies = new WeakMap<MeshVirtualService, Dependencies>();
+
+/**
+ * The virtual host of a plan; undefined when it would have no route. Proxies whose plans can't give different routes get
+ * the same object, and so do later snapshots in which nothing that matters to it changed.
+ */
+export function translateHost(plan: HostPlan, find: FindService): TranslatedHost | undefined {
+  const { service, virtuals, place } = plan;
+  const anchor = service ?? virtuals[0];
+  if (anchor === undefined) return undefined;
+  const cache = made.get(anchor) ?? new Map<string, TranslatedHost>();
+  made.set(anchor, cache);
+  const domains = plan.domains.join(" ");
+  const references = virtuals.flatMap((virtual) => dependenciesOf(virtual).hosts.map(find));
+  const translated = reuseIn(cache, variantOf(plan), [domains, ...virtuals, ...references], () => {
+    const { routes, skipped } = translateRules(virtuals, plan.name, place, find);
+    // As in Istio, a VirtualService without a rule for this proxy leaves the service as if it weren't there.
+    const isDefault = routes.length === 0 && service !== undefined && place.port !== undefined;
+    return {
+      virtualHost: {
+        name: plan.name,
+        domains: plan.domains,
+        routes: isDefault ? [defaultRoute(service, place.port)] : routes,
+      },
+      skipped,
+    };
+  });
+  return translated;
+}
+
+/** Equal for plans that can share a result as long as their inputs are the same. */
+function variantOf({ name, domains, virtuals, place }: HostPlan): string {
+  const all = virtuals.map(dependenciesOf);
+  const labels = labelsIn(place.node, [...new Set(all.flatMap(({ labelKeys }) => labelKeys))]);
+  const namespace = all.some(({ onNamespace }) => onNamespace) ? place.node.namespace : "";
+  const names = virtuals.map(({ key }) => `${key.namespace}/${key.name}`);
+  // Its own namespace knows a service by one more name, so the count of domains tells most of the variants apart.
+  return [place.node.kind, place.gateway, place.port, name, domains.length, namespace, labels, ...names].join(
+    " ",
+  );
+}
+
+/** The labels that matter, in one string. */
+export function labelsIn({ labels }: Pick<ProxyNode, "labels">, keys: readonly string[]): string {
+  if (keys.length === 0) return "";
+  return JSON.stringify(keys.map((key) => (Object.hasOwn(labels, key) ? labels[key] : undefined) ?? null));
+}
+
+function dependenciesOf(virtual: MeshVirtualService): Dependencies {
+  const known = dependencies.get(virtual);
+  if (known !== undefined) return known;
+  const actions = virtual.rules.map(({ route }) => route.action);
+  const references = actions.flatMap((action) =>
+    action.kind === "forward" ? [...action.destinations, ...action.mirrors] : [],
+  );
+  const scopes = virtual.rules.flatMap(({ matches }) => matches.map(({ scope }) => scope));
+  const found: Dependencies = {
+    hosts: [...new Set(references.map(({ destination }) => destination.host))],
+    labelKeys: [...new Set(scopes.flatMap((scope) => Object.keys(scope.sourceLabels ?? {})))].sort(),
+    onNamespace: scopes.some(({ sourceNamespace }) => sourceNamespace !== undefined),
+  };
+  dependencies.set(virtual, found);
+  return found;
+}
