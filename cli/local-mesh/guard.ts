@@ -15,9 +15,9 @@ while read -r sign group; do
   [ "$sign" = + ] && groups="$groups $group"
 done
 [ -z "$groups" ] && exit 0
-for group in $groups; do kill -TERM -- "-$group" 2>/dev/null; done
+for group in $groups; do kill -TERM "-$group" 2>/dev/null; done
 sleep 2
-for group in $groups; do kill -KILL -- "-$group" 2>/dev/null; done
+for group in $groups; do kill -KILL "-$group" 2>/dev/null; done
 exit 0
 `;
 

@@ -1,0 +1,26 @@
+import { Command } from "commander";
+import type { ProxyOptions } from "../proxy/config.ts";
+
+/** `weft proxy`: a sidecar beside one workload. */
+export function proxyCommand(): Command {
+  return addProxyOptions(new Command("proxy").description("run a sidecar beside one workload"))
+    .option("--outbound <host:port>", "where the app sends what is for the mesh")
+    .option("--inbound <host:port>", "where the mesh sends what is for the app (needs --app)")
+    .option("--app <host:port>", "where the app listens")
+    .action((options: Omit<ProxyOptions, "kind">) => runProxy({ ...options, kind: "sidecar" }));
+}
+
+/** The options that sidecars and gateways share. */
+export function addProxyOptions(command: Command): Command {
+  return command
+    .requiredOption("--name <name>", "name of the workload")
+    .option("--namespace <namespace>", "its namespace (default: default)")
+    .option("--service-account <name>", "its service account (default: default)")
+    .option("--labels <k=v,…>", "its labels")
+    .option("--control-plane <host:port>", "the control plane's xDS port; without it the last good config is used")
+    .option("--admin <host:port>", "admin interface: /ready /config_dump /clusters /stats/prometheus /logging /drain")
+    .option("--state <dir>", "where the last good config is kept")
+    .option("--access-log <off|text|json>", "write a line per request (env WEFT_ACCESS_LOG)")
+    .option("--log-level <level>", "what to log (env WEFT_LOG_LEVEL)")
+    .option("--drain <duration>", "how long requests get to finish on SIGTERM (env WEFT_DRAIN, default: 5s)");
+}
