@@ -1,7 +1,7 @@
 import type { Workload } from "../../common/model/endpoint.ts";
 import type { SocketAddress } from "../../common/model/node.ts";
 import type { Route } from "../../common/model/route.ts";
-import type { MeshError } from "../errors.ts";
+import type { ErrorCode, MeshError } from "../errors.ts";
 import type { Body } from "./body.ts";
 import type { HeaderList } from "./header-list.ts";
 
@@ -61,6 +61,8 @@ export class Exchange {
   flags: string = "";
   /** RESPONSE_CODE_DETAILS: "via_upstream" or the error's detail. */
   detail: string = "";
+  /** What ended the request early, when something did; for metrics. */
+  errorCode: ErrorCode | undefined = undefined;
   /** Body bytes read from and written to the downstream. */
   bytesReceived: number = 0;
   bytesSent: number = 0;
