@@ -1,0 +1,338 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { Cluster } from "../model/cluster.ts";
+import type { Endpoint, EndpointSet, Labels } from "../model/endpoint.ts";
+import type { Listener } from "../model/listener.ts";
+import type { ProxyNode } from "../model/node.ts";
+import { proxyNodeId } from "../model/node.ts";
+import type {
+  FaultPolicy,
+  HeaderOperations,
+  RedirectAction,
+  Route,
+  RouteConfiguration,
+  VirtualHost,
+} from "../model/route.ts";
+import type { StringMatch } from "../model/string-match.ts";
+import { aggregatedDiscoveryService } from "./ads.ts";
+import { decodeCluster, encodeCluster } from "./cluster.ts";
+import { decodeEndpoints, encodeEndpoints } from "./endpoint.ts";
+import { decodeListener, encodeListener } from "./listener.ts";
+import { decodeRouteConfiguration, encodeRouteConfiguration } from "./route.ts";
+
+/** A model object with the fields that `optional` names either there or not; the types then have no undefined. */
+function record<T extends object>(
+  arbitraries: { [K in keyof T]-?: fc.Arbitrary<NonNullable<T[K]>> },
+  optional: readonly (keyof T)[] = [],
+) {
+  const required = (Object.keys(arbitraries) as (keyof T)[]).filter((key) => !optional.includes(key));
+  return fc.record(arbitraries as never, { requiredKeys: required as never }) as unknown as fc.Arbitrary<T>;
+}
+
+const word = fc.stringMatching(/^[a-z][a-z0-9-]{0,11}$/);
+const text = fc.string({ minLength: 1, maxLength: 12, unit: "grapheme" });
+const labelKey = fc.oneof(word, fc.constantFrom("__proto__", "constructor", "app.kubernetes.io/name"));
+const labels: fc.Arbitrary<Labels> = fc
+  .array(fc.tuple(labelKey, fc.string({ maxLength: 8 })), { maxLength: 4 })
+  .map((pairs) => Object.fromEntries(pairs));
+const port = fc.integer({ min: 1, max: 65_535 });
+const ms = fc.integer({ min: 1, max: 86_400_000 });
+const fraction = fc.integer({ min: 0, max: 1_000_000 }).map((millionths) => millionths / 1e6);
+
+const stringMatch: fc.Arbitrary<StringMatch> = fc.record({
+  kind: fc.constantFrom("exact", "prefix", "regex"),
+  value: text,
+});
+const source = record<NonNullable<Route["source"]>>(
+  { kind: word, namespace: word, name: word, file: text, line: fc.nat() },
+  ["file", "line"],
+);
+const pair = fc.tuple(fc.stringMatching(/^[A-Za-z][A-Za-z-]{0,8}x$/), fc.string({ maxLength: 8 }));
+const pairs = fc.array(pair, { maxLength: 3 });
+const headers: fc.Arbitrary<HeaderOperations> = fc.record({
+  set: pairs,
+  add: pairs,
+  remove: fc.array(word, { maxLength: 2 }),
+});
+
+const path = fc.oneof(
+  fc.constant({ kind: "any" as const }),
+  fc.record({
+    kind: fc.constantFrom("exact" as const, "prefix" as const),
+    value: text.map((tail) => `/x${tail}`),
+    ignoreCase: fc.boolean(),
+  }),
+  fc.record({ kind: fc.constant("regex" as const), value: text }),
+);
+const headerMatch = record<Route["match"]["headers"][number]>(
+  { name: word, match: stringMatch, invert: fc.boolean() },
+  ["match"],
+);
+const queryMatch = record<Route["match"]["queryParams"][number]>({ name: word, match: stringMatch }, [
+  "match",
+]);
+const match = record<Route["match"]>(
+  {
+    path,
+    method: stringMatch,
+    scheme: stringMatch,
+    authority: stringMatch,
+    headers: fc.array(headerMatch, { maxLength: 3 }),
+    queryParams: fc.array(queryMatch, { maxLength: 2 }),
+  },
+  ["method", "scheme", "authority"],
+);
+
+const retry = record<NonNullable<Extract<Route["action"], { kind: "forward" }>["retry"]>>(
+  {
+    attempts: fc.nat({ max: 10 }),
+    perTryTimeoutMs: ms,
+    on: fc.array(word, { maxLength: 3 }).map((words) => [...words, "retriable-status-codes"]),
+    statusCodes: fc.array(fc.integer({ min: 400, max: 599 }), { maxLength: 3 }),
+    baseIntervalMs: fc.integer({ min: 1, max: 100 }),
+    maxIntervalMs: fc.integer({ min: 100, max: 1000 }),
+  },
+  ["perTryTimeoutMs"],
+);
+const destination = fc.record({
+  destination: word,
+  weight: fc.integer({ min: 1, max: 100 }),
+  requestHeaders: headers,
+  responseHeaders: headers,
+});
+const forward = record<Extract<Route["action"], { kind: "forward" }>>(
+  {
+    kind: fc.constant("forward"),
+    destinations: fc.array(destination, { minLength: 1, maxLength: 4 }),
+    rewrite: fc.oneof(
+      fc.record({ prefix: text }),
+      fc.record({ regex: fc.record({ pattern: text, substitution: text }), authority: word }),
+      fc.record({ authority: word }),
+    ),
+    timeoutMs: ms,
+    retry,
+    mirrors: fc.array(fc.record({ destination: word, fraction, shadowHostSuffix: fc.boolean() }), {
+      maxLength: 2,
+    }),
+  },
+  ["rewrite", "timeoutMs", "retry"],
+);
+const redirectTo = record<RedirectAction>(
+  {
+    kind: fc.constant("redirect"),
+    path: text,
+    authority: word,
+    scheme: fc.constantFrom("http", "https"),
+    port: fc.oneof(port, fc.constantFrom("from-protocol-default" as const, "from-request-port" as const)),
+    status: fc.constantFrom(301, 302, 303, 307, 308),
+  } as never,
+  ["path", "authority", "scheme", "port"],
+);
+const direct = fc.record({
+  kind: fc.constant("direct-response" as const),
+  status: fc.integer({ min: 200, max: 599 }),
+  body: fc.uint8Array({ maxLength: 20 }),
+});
+const fault = record<FaultPolicy>(
+  {
+    delay: fc.record({ fraction, kind: fc.constantFrom("fixed", "exponential"), ms }),
+    abort: fc.oneof(
+      fc.record({ fraction, httpStatus: fc.integer({ min: 200, max: 599 }) }),
+      fc.record({ fraction, grpcStatus: fc.constantFrom("UNAVAILABLE", "OK", "DATA_LOSS") }),
+    ),
+  },
+  ["delay", "abort"],
+);
+const cors = record<NonNullable<Route["cors"]>>(
+  {
+    allowOrigins: fc.array(stringMatch, { maxLength: 2 }),
+    allowMethods: fc.array(fc.constantFrom("GET", "POST"), { maxLength: 2 }),
+    allowHeaders: fc.array(word, { maxLength: 2 }),
+    exposeHeaders: fc.array(word, { maxLength: 2 }),
+    maxAgeSeconds: fc.nat({ max: 86_400 }),
+    allowCredentials: fc.boolean(),
+    forwardUnmatchedPreflights: fc.boolean(),
+  },
+  ["maxAgeSeconds"],
+);
+const route = record<Route>(
+  {
+    name: word,
+    source,
+    match,
+    action: fc.oneof(forward, redirectTo, direct) as fc.Arbitrary<Route["action"]>,
+    requestHeaders: headers,
+    responseHeaders: headers,
+    cors,
+    fault,
+  },
+  ["source", "cors", "fault"],
+);
+const virtualHost: fc.Arbitrary<VirtualHost> = fc.record({
+  name: word,
+  domains: fc.array(word, { minLength: 1, maxLength: 3 }),
+  routes: fc.array(route, { maxLength: 3 }),
+});
+const configuration: fc.Arbitrary<RouteConfiguration> = fc.record({
+  name: word,
+  virtualHosts: fc.array(virtualHost, { maxLength: 3 }),
+  vhds: fc.boolean(),
+});
+
+const workload = fc.record({ name: word, namespace: word, serviceAccount: word, labels });
+const endpoint = record<Endpoint>(
+  {
+    address: fc.ipV4(),
+    port,
+    weight: fc.integer({ min: 1, max: 1000 }),
+    health: fc.constantFrom("healthy", "unhealthy", "draining"),
+    workload,
+    locality: fc.record({ region: word, zone: word, subzone: fc.string({ maxLength: 3 }) }),
+  },
+  ["workload", "locality"],
+);
+/** Grouped by locality, as endpoints come out again. */
+const endpoints = fc
+  .array(endpoint, { maxLength: 6 })
+  .map((list) => [...Map.groupBy(list, ({ locality }) => JSON.stringify(locality)).values()].flat());
+const cluster = record<Cluster>(
+  {
+    name: word,
+    discovery: fc.oneof(
+      fc.constant({ kind: "eds" as const }),
+      fc.record({ kind: fc.constantFrom("static" as const, "dns" as const), endpoints }),
+      fc.constant({ kind: "original-dst" as const }),
+    ) as fc.Arbitrary<Cluster["discovery"]>,
+    loadBalancer: fc.record({
+      kind: fc.constantFrom("round-robin", "least-request", "random", "passthrough"),
+    }),
+    connectTimeoutMs: ms,
+    source,
+    service: fc.record({ hostname: word, name: word, namespace: word }),
+    subset: word,
+  },
+  ["source", "service", "subset"],
+);
+const listener = record<Listener>(
+  {
+    name: word,
+    address: fc.ipV4(),
+    port,
+    direction: fc.constantFrom("outbound", "inbound", "gateway"),
+    filterChains: fc
+      .record({
+        name: word,
+        http: fc.record({
+          statPrefix: word,
+          routes: fc.oneof(
+            fc.record({ kind: fc.constant("rds" as const), routeConfigName: word }),
+            fc.record({ kind: fc.constant("inline" as const), configuration }),
+          ),
+        }),
+      })
+      .map((chain) => [chain]),
+    source,
+  },
+  ["source"],
+);
+
+describe("a resource that goes to bytes and back", () => {
+  it("is the same route configuration", () => {
+    fc.assert(
+      fc.property(configuration, (model) => {
+        expect(decodeRouteConfiguration(encodeRouteConfiguration(model))).toEqual({ ok: true, value: model });
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it("is the same cluster", () => {
+    fc.assert(
+      fc.property(cluster, (model) => {
+        expect(decodeCluster(encodeCluster(model))).toEqual({ ok: true, value: model });
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it("is the same listener", () => {
+    fc.assert(
+      fc.property(listener, (model) => {
+        expect(decodeListener(encodeListener(model))).toEqual({ ok: true, value: model });
+      }),
+    );
+  });
+
+  it("is the same set of endpoints", () => {
+    fc.assert(
+      fc.property(word, endpoints, (name, list) => {
+        const set: EndpointSet = { cluster: name, endpoints: list };
+        expect(decodeEndpoints(encodeEndpoints(set))).toEqual({ ok: true, value: set });
+      }),
+    );
+  });
+
+  it("never throws on arbitrary bytes", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+        for (const decode of [decodeCluster, decodeEndpoints, decodeListener, decodeRouteConfiguration]) {
+          expect(typeof decode(bytes).ok).toBe("boolean");
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("never throws on a resource that was damaged on the way", () => {
+    fc.assert(
+      fc.property(configuration, fc.nat(), fc.integer({ min: 0, max: 255 }), (model, at, byte) => {
+        const bytes = encodeRouteConfiguration(model);
+        bytes[at % bytes.length] = byte;
+        expect(typeof decodeRouteConfiguration(bytes).ok).toBe("boolean");
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+describe("a node that introduces itself", () => {
+  const bindings = record<ProxyNode["bindings"]>(
+    {
+      outbound: fc.record({ host: fc.ipV4(), port }),
+      inbound: fc.record({ host: fc.ipV4(), port }),
+      app: fc.record({ host: fc.ipV4(), port }),
+      servers: fc
+        .array(fc.tuple(port, fc.record({ host: fc.ipV4(), port })), { maxLength: 3 })
+        .map((list) => new Map(list)) as never,
+    },
+    ["outbound", "inbound", "app"],
+  );
+
+  it("is the same node at the other end", () => {
+    const anyNode = fc.record({
+      kind: fc.constantFrom("sidecar" as const, "gateway" as const),
+      name: word,
+      namespace: word,
+      serviceAccount: word,
+      labels,
+      bindings,
+    });
+    const { requestSerialize, requestDeserialize } = aggregatedDiscoveryService.DeltaAggregatedResources;
+    fc.assert(
+      fc.property(anyNode, (parts) => {
+        const proxy: ProxyNode = { ...parts, id: proxyNodeId(parts, "127.0.0.1") };
+        const request = {
+          typeUrl: "t",
+          subscribe: [],
+          unsubscribe: [],
+          initialVersions: new Map(),
+          responseNonce: "",
+        };
+        const { peer } = requestDeserialize(
+          requestSerialize({ ...request, node: { proxy, version: "1.2" } }),
+        );
+        expect(peer).toEqual({ node: proxy, client: "weft", clientVersion: "1.2" });
+      }),
+    );
+  });
+});
