@@ -26,6 +26,8 @@ export interface ProxySettings {
   readonly terminationDrainMs: number;
   /** ms that a listener that was taken away or moved lets its requests finish (Envoy's drain time is 10 min). */
   readonly listenerDrainMs: number;
+  /** What the access log's %ENVIRONMENT(X)% may print. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
   readonly http: HttpServerSettings;
   readonly pool: PoolSettings;
 }
@@ -96,6 +98,7 @@ export function readProxySettings(
     accessLog: reader.oneOf("--access-log", accessLog, ["off", "text", "json"] as const),
     terminationDrainMs: reader.duration("--drain", options.drain ?? environment["WEFT_DRAIN"] ?? "5s"),
     listenerDrainMs: 60_000,
+    environment,
     http: defaultHttpServerSettings,
     pool: defaultPoolSettings,
   };

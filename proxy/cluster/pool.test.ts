@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
 import { FakeClock, settle } from "../../test/support/fake-clock.ts";
-import type { ErrorCode } from "../errors.ts";
 import { MeshError, meshError } from "../errors.ts";
 import { Body } from "../http/body.ts";
 import type { ClientConnection } from "../http/client-connection.ts";
@@ -96,20 +95,6 @@ describe("Pool", () => {
     expect([pool.active, pool.waiting]).toEqual([0, 0]);
   });
 
-  it.each([
-    ["ECONNREFUSED", "connect_refused"],
-    ["ETIMEDOUT", "connect_timeout"],
-    ["EHOSTUNREACH", "connect_failed"],
-    ["ENETUNREACH", "connect_failed"],
-    ["__proto__", "connect_failed"],
-  ] satisfies [string, ErrorCode][])("maps %s to %s", async (errno, code) => {
-    const { pool, opened } = newPool();
-    const sent = send(pool);
-    opened[0]!.fail(Object.assign(new Error(errno), { code: errno }));
-    await expect(sent).rejects.toMatchObject({ code, entry: { flag: "UF" } });
-    expect([pool.active, pool.connectFailures]).toEqual([0, 1]);
-  });
-
   it("fails all waiting requests when its only way to a connection failed", async () => {
     const { pool, opened } = newPool({ maxConnections: 1 });
     const sent = [send(pool), send(pool), send(pool)].map((one) =>
@@ -146,6 +131,15 @@ describe("Pool", () => {
     opened[1]!.connection.finish();
     await second;
     expect([pool.open, pool.active, pool.idle]).toEqual([1, 0, 1]);
+  });
+
+  it("takes a connection back whose codec refused to write the request", async () => {
+    const { pool, opened } = newPool();
+    const first = send(pool);
+    opened[0]!.connection.refusal = meshError("internal", "bad_header");
+    opened[0]!.succeed();
+    await expect(first).rejects.toMatchObject({ code: "internal" });
+    expect([pool.active, pool.idle, pool.open]).toEqual([0, 1, 1]);
   });
 
   it("forgets an idle connection that closes, and one that closes at work", async () => {
@@ -266,9 +260,11 @@ class FakeConnection implements ClientConnection {
   onClose: (() => void) | undefined = undefined;
   sent = 0;
   isClosed = false;
+  refusal: MeshError | undefined = undefined;
   #resolve: (response: Response) => void = ignore;
 
   send(): Promise<Response> {
+    if (this.refusal !== undefined) return Promise.reject(this.refusal);
     this.sent++;
     this.capacity = 0;
     return new Promise((resolve) => {

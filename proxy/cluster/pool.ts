@@ -1,9 +1,8 @@
 import type { CancelTimer, Clock } from "../../common/base/clock.ts";
 import type { MeshError } from "../errors.ts";
-import { meshError } from "../errors.ts";
+import { meshError, toMeshError } from "../errors.ts";
 import type { ClientConnection } from "../http/client-connection.ts";
 import type { Exchange, Response } from "../http/exchange.ts";
-import { toConnectError } from "./connect.ts";
 
 export interface PoolSettings {
   /** Connections to one endpoint, opening ones included. */
@@ -79,7 +78,7 @@ export class Pool {
       if (idle.length < this.#unused) this.#unused = idle.length;
       if (connection.capacity > 0) {
         this.active++;
-        return connection.send(exchange);
+        return this.#lend(connection, exchange);
       }
       this.#dismiss(connection);
     }
@@ -101,6 +100,13 @@ export class Pool {
     for (const waiting of this.#waiting.splice(0))
       this.#refuse(waiting, meshError("draining", "pool_stopped"));
     for (const connection of this.#all) connection.destroy();
+  }
+
+  #lend(connection: ClientConnection, exchange: Exchange): Promise<Response> {
+    const answered = connection.send(exchange);
+    // A request that can't be written (a header that filters made illegal) is refused without touching the connection.
+    if (connection.capacity > 0) connection.onAvailable?.();
+    return answered;
   }
 
   #wait(exchange: Exchange): Promise<Response> {
@@ -153,7 +159,7 @@ export class Pool {
   readonly #onConnectFailed = (thrown: unknown): void => {
     this.#opening--;
     this.connectFailures++;
-    const cause = toConnectError(thrown);
+    const cause = toMeshError(thrown);
     const isHopeless = this.open === 0 && this.#opening === 0;
     for (const waiting of this.#waiting.splice(0, isHopeless ? this.#waiting.length : 1)) {
       this.#refuse(waiting, cause);
@@ -171,7 +177,7 @@ export class Pool {
     const waiting = this.#waiting.shift();
     if (waiting !== undefined) {
       waiting.exchange.whenCancelled(undefined);
-      waiting.resolve(connection.send(waiting.exchange));
+      waiting.resolve(this.#lend(connection, waiting.exchange));
     } else if (this.#isDraining) {
       this.#dismiss(connection);
     } else {

@@ -1,7 +1,6 @@
 import type { RouteTable } from "../../common/routing/route-table.ts";
 import type { Layer, Service } from "../http/layer.ts";
 import { compose } from "../http/layer.ts";
-import { errorReply } from "../http/reply.ts";
 import { readPeer } from "./read-peer.ts";
 import { pickRoute } from "./routes.ts";
 
@@ -16,7 +15,6 @@ export function inboundStack({ observe, routes }: InboundParts): Service {
   return compose(
     [
       observe, // outside of errorReply, so that it sees what was sent
-      errorReply,
       readPeer(),
     ],
     pickRoute(routes),

@@ -49,6 +49,13 @@ export class RouteTables {
     return routes;
   }
 
+  /** Routes that a listener carries itself; they change only with the listener. */
+  inline(configuration: RouteConfiguration): CurrentRoutes {
+    const routes = new CurrentRoutes(this.#build);
+    routes.update(configuration);
+    return routes;
+  }
+
   /** Takes all configurations; those that are the same objects as before cost nothing. */
   update(configurations: ReadonlyMap<string, RouteConfiguration>): void {
     for (const [name, configuration] of configurations) this.obtain(name).update(configuration);

@@ -1,7 +1,6 @@
 import type { Workload } from "../../common/model/endpoint.ts";
 import type { Layer, Service } from "../http/layer.ts";
 import { compose } from "../http/layer.ts";
-import { errorReply } from "../http/reply.ts";
 import { forwardedFor, forwardedProto } from "./forwarded.ts";
 import { removeOutsideHeaders } from "./outside-headers.ts";
 import { requestId } from "./request-id.ts";
@@ -22,7 +21,6 @@ export function sidecarStack({ observe, self, newRequestId, routes }: OutboundPa
   return compose(
     [
       observe, // outside of errorReply, so that it sees what was sent
-      errorReply,
       requestId(newRequestId),
       forwardedProto,
       tellPeer(self),
@@ -36,7 +34,6 @@ export function gatewayStack({ observe, self, newRequestId, routes }: OutboundPa
   return compose(
     [
       observe,
-      errorReply,
       removeOutsideHeaders, // before anything adds or reads a header of ours
       requestId(newRequestId),
       forwardedFor,

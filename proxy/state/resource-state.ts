@@ -1,4 +1,5 @@
 import type { Problem } from "../../common/base/problem.ts";
+import type { Listener } from "../../common/model/listener.ts";
 import type { RouteConfiguration, VirtualHost } from "../../common/model/route.ts";
 import type { Rejection, ResourceUpdate } from "../xds/resource-update.ts";
 import { checkDomains } from "./check-domains.ts";
@@ -48,10 +49,13 @@ export class ResourceState {
 
   *#problemsOf(update: ResourceUpdate): Generator<readonly [string, readonly Problem[]]> {
     if (update.type === "listener") {
-      yield* checkListeners(merged(this.#current.received.listener, update), update.updated);
+      const found = checkListeners(merged(this.#current.received.listener, update), update.updated);
+      for (const [name, { value }] of update.updated) {
+        yield [name, [...(found.get(name) ?? []), ...this.#problemsOfInlineRoutes(value)]];
+      }
     } else if (update.type === "route-configuration") {
       for (const [name, { value }] of update.updated) {
-        yield [name, value.virtualHosts.flatMap(this.#parts.checkVirtualHost)];
+        yield [name, value.virtualHosts.flatMap((host) => this.#parts.checkVirtualHost(host))];
       }
     } else if (update.type === "virtual-host") {
       const all = merged(this.#current.received["virtual-host"], update);
@@ -60,6 +64,14 @@ export class ResourceState {
         yield [name, [...this.#parts.checkVirtualHost(value), ...(clashes.get(name) ?? [])]];
       }
     }
+  }
+
+  #problemsOfInlineRoutes({ filterChains }: Listener): readonly Problem[] {
+    return filterChains.flatMap(({ http }) =>
+      http.routes.kind === "inline"
+        ? http.routes.configuration.virtualHosts.flatMap((host) => this.#parts.checkVirtualHost(host))
+        : [],
+    );
   }
 
   #routesAfter(update: ResourceUpdate, received: Received): ReadonlyMap<string, RouteConfiguration> {

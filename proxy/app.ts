@@ -1,0 +1,222 @@
+import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
+import { systemClock } from "../common/base/clock.ts";
+import type { Problem } from "../common/base/problem.ts";
+import { formatProblem } from "../common/base/problem.ts";
+import { systemRandom } from "../common/base/random.ts";
+import type { Workload } from "../common/model/endpoint.ts";
+import type { Listener } from "../common/model/listener.ts";
+import type { SocketAddress } from "../common/model/node.ts";
+import type { Route } from "../common/model/route.ts";
+import { AdminServer } from "./admin/admin-server.ts";
+import { Readiness } from "./admin/readiness.ts";
+import { checkVirtualHost } from "./check-routes.ts";
+import { ClusterManager } from "./cluster/cluster-manager.ts";
+import { systemResolver } from "./cluster/resolver.ts";
+import type { ProxySettings } from "./config.ts";
+import { ConfigSink } from "./config-sink.ts";
+import type { FilterContext } from "./filters/filter.ts";
+import { buildRouteService } from "./filters/route-service.ts";
+import { connectHttp1 } from "./http/http1/client.ts";
+import type { Service } from "./http/layer.ts";
+import { acceptInbound } from "./inbound/accept.ts";
+import { idleGraceMs, ListenerSet } from "./listener-set.ts";
+import { acceptOutbound } from "./outbound/accept.ts";
+import { RouteTables } from "./outbound/routes.ts";
+import { isOwnAddress } from "./own-address.ts";
+import { toUpdates } from "./restore.ts";
+import { runUntilSignal } from "./run.ts";
+import { LastGood } from "./state/last-good.ts";
+import type { ProxyConfig } from "./state/proxy-config.ts";
+import { ResourceState } from "./state/resource-state.ts";
+import type { Log } from "./telemetry/log.ts";
+import { createLog } from "./telemetry/log.ts";
+import { createTelemetry } from "./telemetry-set.ts";
+import type { ResourceSink } from "./xds/resource-update.ts";
+
+/** A proxy that runs. */
+export interface ProxyApp {
+  readonly log: Log;
+  readonly readiness: Readiness;
+  /** Where the admin interface listens; undefined without one. */
+  readonly admin: SocketAddress | undefined;
+  /** Takes resources as a control plane would send them; for tests and for proxies without a control plane. */
+  readonly sink: ResourceSink;
+  readonly clusters: ClusterManager;
+  /** What it believes now. */
+  config(): ProxyConfig;
+  /** The port that a listener opened; undefined when there is no such listener. */
+  port(listener: string): number | undefined;
+  /** Settles when every task of `readiness` is done. */
+  whenReady(): Promise<void>;
+  /** Accepts no more and finishes what is under way, within the time limit of the settings. May be called again. */
+  drain(): Promise<void>;
+  /** Ends everything now; after it nothing of the proxy keeps the process alive. */
+  stop(): Promise<void>;
+}
+
+export interface ProxyEvents {
+  /** Somebody asked for the end of the process on the admin interface. */
+  readonly onQuit?: () => void;
+}
+
+/** Puts a proxy together and starts it. Rejects when the admin port can't be opened. The one place where its long-lived parts are made. */
+export async function startProxy(settings: ProxySettings, events: ProxyEvents = {}): Promise<ProxyApp> {
+  const { node } = settings;
+  const clock = systemClock;
+  const random = systemRandom;
+  const log = createLog(settings.logLevel).child({ proxy: node.name });
+  const self: Workload = {
+    name: node.name,
+    namespace: node.namespace,
+    serviceAccount: node.serviceAccount,
+    labels: node.labels,
+  };
+  const readiness = new Readiness(["first config", "listeners"]);
+  let rejections = 0;
+
+  // --- upstream side ---
+  const clusters: ClusterManager = new ClusterManager({
+    connect: ({ host, port }, timeoutMs) => connectHttp1({ host, port, timeoutMs }, clock),
+    resolver: systemResolver(),
+    pool: settings.pool,
+    clock,
+    random,
+    isOwnListener: (address, port) => listeners.isListeningOn(port) && isOwnAddress(address),
+  });
+
+  // --- what is seen of it ---
+  const telemetry = createTelemetry({
+    settings,
+    self,
+    clock,
+    hostname: hostname(),
+    serviceOf: (cluster) => clusters.get(cluster)?.config?.service,
+    gauges: {
+      activeConnections: () => listeners.connections,
+      isXdsConnected: () => false,
+      configVersions: () => ({}),
+      configRejections: () => rejections,
+    },
+  });
+
+  // --- routes and listeners ---
+  const context: FilterContext = {
+    clock,
+    random,
+    upstream: (cluster) => clusters.upstream(cluster),
+    events: telemetry.filterEvents,
+  };
+  const build = (route: Route): Service => buildRouteService(route, context);
+  const tables = new RouteTables(build);
+  const listeners: ListenerSet = new ListenerSet({
+    settings: settings.http,
+    clock,
+    drainMs: settings.listenerDrainMs,
+    onRejected: telemetry.observeRejected,
+    serviceFor: (listener: Listener) =>
+      listener.direction === "inbound"
+        ? acceptInbound(listener, { observe: telemetry.inbound, build })
+        : acceptOutbound(listener, { observe: telemetry.outbound, self, newRequestId: randomUUID, tables }),
+  });
+
+  // --- config ---
+  const report = (message: string, problems: readonly Problem[]) => {
+    if (problems.length > 0) log.warn(message, { problems: problems.map(formatProblem) });
+  };
+  const state = new ResourceState({
+    checkVirtualHost: (virtualHost) => checkVirtualHost(virtualHost, build),
+  });
+  const lastGood =
+    settings.stateDirectory === undefined
+      ? undefined
+      : new LastGood({
+          directory: settings.stateDirectory,
+          node: node.id,
+          clock,
+          onProblem: (problem) => report("the last good config was not saved", [problem]),
+        });
+  const sink = new ConfigSink({
+    state,
+    clusters,
+    tables,
+    listeners,
+    onApplied: (update, refused) => {
+      rejections += refused.length;
+      for (const { name, problems } of refused) report(`refused ${update.type} ${name}`, problems);
+      lastGood?.save(state.current.received);
+      noteProgress(readiness, state.current);
+    },
+  });
+  const cancelTidying = clock.every(tidyEveryMs, () => sink.tidy());
+
+  let drained: Promise<void> | undefined;
+  const drain = (): Promise<void> => {
+    drained ??= (async () => {
+      readiness.reopen("not draining");
+      const limitMs = settings.terminationDrainMs;
+      log.info("draining", { limitMs, activeRequests: telemetry.active.count });
+      await listeners.drain(Math.min(idleGraceMs, limitMs / 2), limitMs);
+    })();
+    return drained;
+  };
+
+  const admin = new AdminServer({
+    node,
+    readiness,
+    config: () => state.current,
+    clusters: () => clusters,
+    metrics: telemetry.registry,
+    log,
+    drain: () => void drain(),
+    quit: () => events.onQuit?.(),
+  });
+
+  // --- start ---
+  const adminAddress = settings.admin === undefined ? undefined : await admin.start(settings.admin);
+  if (lastGood !== undefined) {
+    const { resources, problems } = await lastGood.load();
+    const restored = toUpdates(resources);
+    report("the last good config was not read completely", [...problems, ...restored.problems]);
+    for (const update of restored.updates) await sink.apply(update);
+    if (resources.length > 0) log.info("serving from the last good config", { resources: resources.length });
+  }
+
+  return {
+    log,
+    readiness,
+    admin: adminAddress,
+    sink,
+    clusters,
+    config: () => state.current,
+    port: (name) => listeners.get(name)?.port,
+    whenReady: () => new Promise((resolve) => readiness.whenReady(resolve)),
+    drain,
+    stop: async () => {
+      cancelTidying();
+      listeners.stop();
+      clusters.stop();
+      await lastGood?.flush();
+      if (adminAddress !== undefined) await admin.stop();
+      await telemetry.stop();
+    },
+  };
+}
+
+/** Ready means: there are listeners, all that were accepted are open, and each route configuration that one names has arrived. */
+function noteProgress(readiness: Readiness, { received, routes }: ProxyConfig): void {
+  const listeners = [...received.listener.values()].flatMap(({ value }) => value.filterChains);
+  if (listeners.length === 0) return;
+  readiness.done("listeners");
+  const isComplete = listeners.every(
+    ({ http }) => http.routes.kind === "inline" || routes.has(http.routes.routeConfigName),
+  );
+  if (isComplete) readiness.done("first config");
+}
+
+const tidyEveryMs = 60_000;
+
+/** Runs a proxy as this process until it is told to end; answers with the exit code. */
+export function runProxy(settings: ProxySettings): Promise<number> {
+  return runUntilSignal(startProxy, settings);
+}

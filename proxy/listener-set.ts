@@ -1,0 +1,108 @@
+import type { Problem } from "../common/base/problem.ts";
+import type { Listener } from "../common/model/listener.ts";
+import type { Service } from "./http/layer.ts";
+import type { OpenListenerParts } from "./open-listener.ts";
+import { OpenListener } from "./open-listener.ts";
+
+export interface ListenerSetParts extends OpenListenerParts {
+  /** ms that a listener that was removed or moved lets its requests finish. */
+  readonly drainMs: number;
+  /** Composes the stack that answers a listener's requests. */
+  readonly serviceFor: (listener: Listener) => Service;
+}
+
+/** The listeners that are open. What config adds is opened before what it takes away is closed. */
+export class ListenerSet {
+  readonly #parts: ListenerSetParts;
+  readonly #open = new Map<string, OpenListener>();
+  readonly #draining = new Set<OpenListener>();
+
+  constructor(parts: ListenerSetParts) {
+    this.#parts = parts;
+  }
+
+  *[Symbol.iterator](): IterableIterator<OpenListener> {
+    yield* this.#open.values();
+  }
+
+  get(name: string): OpenListener | undefined {
+    return this.#open.get(name);
+  }
+
+  get connections(): number {
+    let count = 0;
+    for (const { connections } of [...this.#open.values(), ...this.#draining]) count += connections;
+    return count;
+  }
+
+  isListeningOn(port: number): boolean {
+    for (const open of this.#open.values()) if (open.port === port) return true;
+    return false;
+  }
+
+  /**
+   * Opens what is new, moves what has another address, gives the others their new service, and drains what was removed. Answers with what
+   * could not be opened; a listener that could not move stays where it was.
+   */
+  async apply(
+    changed: readonly Listener[],
+    removed: readonly string[],
+  ): Promise<ReadonlyMap<string, readonly Problem[]>> {
+    // First, so that a new listener can have the port of one that goes.
+    for (const name of removed) this.#retire(name);
+    const problems = new Map<string, readonly Problem[]>();
+    await Promise.all(
+      changed.map(async (listener) => {
+        const found = await this.#applyOne(listener);
+        if (found !== undefined) problems.set(listener.name, [found]);
+      }),
+    );
+    return problems;
+  }
+
+  /** Lets all connections finish, those of listeners taken away earlier included. */
+  async drain(idleGraceMs: number, limitMs: number): Promise<void> {
+    await Promise.all(
+      [...this.#open.values(), ...this.#draining].map((open) => open.drain(idleGraceMs, limitMs)),
+    );
+  }
+
+  stop(): void {
+    for (const open of [...this.#open.values(), ...this.#draining]) open.stop();
+    this.#open.clear();
+  }
+
+  async #applyOne(listener: Listener): Promise<Problem | undefined> {
+    const known = this.#open.get(listener.name);
+    const service = this.#parts.serviceFor(listener);
+    if (known !== undefined && sameAddress(known.listener, listener)) {
+      known.update(listener, service);
+      return undefined;
+    }
+    const opening = new OpenListener(listener, service, this.#parts);
+    try {
+      await opening.open();
+    } catch (cause) {
+      return { path: "address", why: (cause as Error).message };
+    }
+    this.#retire(listener.name);
+    this.#open.set(listener.name, opening);
+    return undefined;
+  }
+
+  #retire(name: string): void {
+    const open = this.#open.get(name);
+    if (open === undefined) return;
+    this.#open.delete(name);
+    this.#draining.add(open);
+    const { drainMs } = this.#parts;
+    void open.drain(Math.min(idleGraceMs, drainMs), drainMs).then(() => this.#draining.delete(open));
+  }
+}
+
+/** How long a connection without a request is kept for one that may be on its way when draining begins. */
+export const idleGraceMs = 1_000;
+
+function sameAddress(one: Listener, other: Listener): boolean {
+  return one.address === other.address && one.port === other.port;
+}

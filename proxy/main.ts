@@ -1,0 +1,39 @@
+import { parseArgs } from "node:util";
+import { formatProblem } from "../common/base/problem.ts";
+import { runProxy } from "./app.ts";
+import { readProxySettings } from "./config.ts";
+
+/** The proxy as a process of its own; `weft proxy` and `weft gateway` are the same behind the command's help. */
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    name: { type: "string" },
+    namespace: { type: "string" },
+    "service-account": { type: "string" },
+    labels: { type: "string" },
+    "control-plane": { type: "string" },
+    outbound: { type: "string" },
+    inbound: { type: "string" },
+    app: { type: "string" },
+    admin: { type: "string" },
+    bind: { type: "string", multiple: true },
+    state: { type: "string" },
+    "access-log": { type: "string" },
+    "log-level": { type: "string" },
+    drain: { type: "string" },
+  },
+});
+
+const settings = readProxySettings({
+  ...values,
+  kind: positionals[0] === "gateway" ? "gateway" : "sidecar",
+  serviceAccount: values["service-account"],
+  controlPlane: values["control-plane"],
+  accessLog: values["access-log"],
+  logLevel: values["log-level"],
+});
+if (!settings.ok) {
+  for (const problem of settings.problems) process.stderr.write(`${formatProblem(problem)}\n`);
+  process.exit(2);
+}
+process.exit(await runProxy(settings.value));
