@@ -20,6 +20,7 @@ const invisible = /[\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]
 /** A value that came from outside as a JSON string. Bytes are read as UTF-8; those that are none become U+FFFD. */
 export function escapeJson(value: string): string {
   const bounded = cut(value);
+  if (!unsafeInText.test(bounded)) return `"${bounded}"`;
   const text = /[\x80-\xff]/.test(bounded) ? Buffer.from(bounded, "latin1").toString("utf8") : bounded;
   return JSON.stringify(text).replace(
     invisible,

@@ -126,7 +126,11 @@ function compileObject(
         : compileObject(value, at, context, problems);
     return { key: `${JSON.stringify(key)}:`, print };
   });
-  return (exchange) => `{${members.map(({ key, print }) => key + print(exchange)).join(",")}}`;
+  return (exchange) => {
+    let text = "";
+    for (const { key, print } of members) text += `${text === "" ? "{" : ","}${key}${print(exchange)}`;
+    return text === "" ? "{}" : `${text}}`;
+  };
 }
 
 function compileJsonValue(

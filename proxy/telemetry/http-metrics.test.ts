@@ -145,6 +145,30 @@ describe("Istio's HTTP metrics", () => {
   });
 });
 
+describe("a scrape", () => {
+  it("lets the event loop turn while it prints many series", async () => {
+    const { metrics, registry } = create();
+    for (let status = 100; status < 600; status++) metrics.observeSource(served({ status }));
+    let turns = 0;
+    let isOver = false;
+    const turn = () => {
+      turns++;
+      if (!isOver) setImmediate(turn);
+    };
+    setImmediate(turn);
+    const { body } = await registry.expose();
+    isOver = true;
+    expect(body.split("\n").filter((line) => line.startsWith("istio_requests_total{")).length).toBe(500);
+    expect(turns).toBeGreaterThan(20);
+  });
+
+  it("refuses a second family of the same name", () => {
+    const { registry } = create();
+    const family = { name: "istio_requests_total", help: "", type: "counter" as const, samples: () => [] };
+    expect(() => registry.family(family)).toThrow("istio_requests_total is registered already");
+  });
+});
+
 describe("the number of series", () => {
   it("does not grow with what clients and servers make up", async () => {
     const { metrics, scrape } = create({ maxSeries: 50 });

@@ -1,0 +1,139 @@
+import { writeFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { useBuiltWeft } from "./peers/weft.ts";
+import { hop, hopPeers } from "./scenarios/hop.ts";
+import { printHop } from "./scenarios/hop-table.ts";
+import { printStart, start } from "./scenarios/start.ts";
+import { stopChildrenOnExit } from "./support/children.ts";
+import { describeMachine } from "./support/machine.ts";
+
+const usage = `npm run bench -- SCENARIO [options]
+
+  hop      one HTTP/1.1 hop: Weft beside Envoy, HAProxy, nginx, http-proxy and no proxy
+  start    time to load the xDS types, and from a sidecar's start to its first request
+
+  --rounds N         rounds per peer; medians are printed (3)
+  --seconds S        length of a round (4)
+  --connections N    keep-alive connections (32)
+  --body BYTES       size of the response body (100)
+  --peers a,b        only these: ${hopPeers.map(({ name }) => name).join(", ")}
+  --tools KIND       what carries the load: debian (wrk and nginx, installed when missing) or node (debian)
+  --built            run Weft from dist/ (npm run build), as production does
+  --json FILE        also write the result as JSON; - is stdout
+`;
+
+interface Flags {
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly connections: number;
+  readonly body: number;
+  readonly peers: readonly string[] | undefined;
+  readonly tools: "debian" | "node";
+  readonly say: (progress: string) => void;
+}
+
+/** A scenario's result, and the same as text. */
+interface Outcome {
+  readonly result: object;
+  readonly text: string;
+}
+
+/** Every scenario; one line each. */
+const scenarios: Readonly<Record<string, (flags: Flags) => Promise<Outcome>>> = {
+  hop: runHop,
+  start: runStart,
+};
+
+await main();
+
+async function main(): Promise<void> {
+  const { positionals, values } = parseFlags();
+  const scenario = scenarios[positionals[0] ?? ""];
+  if (scenario === undefined || positionals.length !== 1) fail(usage);
+  stopChildrenOnExit();
+  if (values.built) useBuiltWeft();
+  const machine = describeMachine();
+  const { result, text } = await scenario({
+    rounds: positive("--rounds", values.rounds),
+    seconds: positive("--seconds", values.seconds),
+    connections: positive("--connections", values.connections),
+    body: positive("--body", values.body),
+    peers: values.peers?.split(",").map((name) => name.trim()),
+    tools:
+      values.tools === "node"
+        ? "node"
+        : values.tools === "debian"
+          ? "debian"
+          : fail("--tools is debian or node"),
+    say: (progress) => process.stderr.write(`${progress}\n`),
+  });
+  const json = JSON.stringify(
+    { scenario: positionals[0], at: new Date().toISOString(), machine, ...result },
+    null,
+    2,
+  );
+  if (values.json === "-") {
+    process.stdout.write(`${json}\n`);
+    return;
+  }
+  if (values.json !== undefined) writeFileSync(values.json, `${json}\n`);
+  const { cpu, cores, memoryGb, system, node } = machine;
+  process.stdout.write(`\n${cores} × ${cpu}, ${memoryGb} GB, ${system}, Node ${node}\n\n${text}\n`);
+}
+
+async function runHop(flags: Flags): Promise<Outcome> {
+  const unknown = flags.peers?.find((wanted) => !hopPeers.some(({ name }) => sameName(name, wanted)));
+  if (unknown !== undefined)
+    fail(`no peer ${JSON.stringify(unknown)}; there are ${hopPeers.map(({ name }) => name).join(", ")}`);
+  const peers = hopPeers.filter(({ name }) => flags.peers?.some((wanted) => sameName(name, wanted)) ?? true);
+  const result = await hop({
+    peers,
+    rounds: flags.rounds,
+    roundMs: flags.seconds * 1000,
+    connections: flags.connections,
+    bodyBytes: flags.body,
+    tools: flags.tools,
+    say: flags.say,
+  });
+  return { result, text: printHop(result) };
+}
+
+async function runStart(flags: Flags): Promise<Outcome> {
+  const result = await start({ rounds: flags.rounds, say: flags.say });
+  return { result, text: printStart(result) };
+}
+
+function parseFlags() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        rounds: { type: "string", default: "3" },
+        seconds: { type: "string", default: "4" },
+        connections: { type: "string", default: "32" },
+        body: { type: "string", default: "100" },
+        peers: { type: "string" },
+        tools: { type: "string", default: "debian" },
+        built: { type: "boolean", default: false },
+        json: { type: "string" },
+      },
+    });
+  } catch (error) {
+    return fail(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function positive(flag: string, text: string): number {
+  const value = Number(text);
+  return value > 0 ? value : fail(`${flag} needs a number above 0, not ${JSON.stringify(text)}`);
+}
+
+function sameName(name: string, wanted: string): boolean {
+  return name.toLowerCase() === wanted.toLowerCase();
+}
+
+/** Wrong use: one message and exit code 2. */
+function fail(message: string): never {
+  process.stderr.write(`${message.trimEnd()}\n`);
+  process.exit(2);
+}

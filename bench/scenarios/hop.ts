@@ -1,0 +1,164 @@
+import { direct } from "../peers/direct.ts";
+import { envoy } from "../peers/envoy.ts";
+import { haproxy } from "../peers/haproxy.ts";
+import { httpProxy } from "../peers/http-proxy.ts";
+import { nginx } from "../peers/nginx.ts";
+import type { Peer, PeerKind } from "../peers/peer.ts";
+import { benchHost, benchPath } from "../peers/peer.ts";
+import { weft, weftBare } from "../peers/weft.ts";
+import type { Backend } from "../support/backend.ts";
+import { startBackend } from "../support/backend.ts";
+import { installFromDebian } from "../support/install.ts";
+import type { Load, LoadResult } from "../support/load.ts";
+import { nodeLoad, wrkLoad } from "../support/load.ts";
+import { processUsage } from "../support/process-usage.ts";
+import { median } from "../support/statistics.ts";
+
+/** Everyone in the table, in its order. */
+export const hopPeers: readonly PeerKind[] = [weft, weftBare, envoy, haproxy, nginx, httpProxy, direct];
+
+export interface HopOptions {
+  readonly peers: readonly PeerKind[];
+  readonly rounds: number;
+  readonly roundMs: number;
+  readonly connections: number;
+  readonly bodyBytes: number;
+  /** `debian`: wrk and nginx carry the load; `node`: our own, for machines without them. */
+  readonly tools: "debian" | "node";
+  readonly say: (progress: string) => void;
+}
+
+/** One row of the table: medians over the rounds. */
+export interface HopRow {
+  readonly peer: string;
+  readonly does: string;
+  readonly version: string;
+  readonly requestsPerSecond: number;
+  /** Absent for no proxy, and where the system does not tell. */
+  readonly cpuMicrosPerRequest?: number;
+  /** Requests per second of a core fully used: 1 s / CPU per request. What is left when the proxy was not the bottleneck. */
+  readonly requestsPerCoreSecond?: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly rssMb?: number;
+  readonly privateMb?: number;
+  /** Requests that failed, of all rounds. */
+  readonly errors: number;
+}
+
+export interface HopResult {
+  readonly rows: readonly HopRow[];
+  /** Peers that could not take part, and why. */
+  readonly absent: readonly { readonly peer: string; readonly why: string }[];
+}
+
+interface Runner {
+  readonly kind: PeerKind;
+  readonly version: string;
+  readonly peer: Peer;
+  readonly rounds: Round[];
+}
+
+interface Round extends LoadResult {
+  readonly cpuMicros?: number;
+  readonly rssBytes?: number;
+  readonly privateBytes?: number;
+}
+
+/**
+ * One HTTP/1.1 hop, side by side. All peers stay up for the whole run and are loaded one at a time in rounds whose order rotates, so
+ * that what else the machine does hits all alike.
+ */
+export async function hop(options: HopOptions): Promise<HopResult> {
+  const load = await chooseLoad(options);
+  const backend = await startBackend(options.tools === "debian" ? "nginx" : "node", options.bodyBytes);
+  const runners: Runner[] = [];
+  try {
+    const absent = await startPeers(options, backend, runners);
+    for (const runner of runners) {
+      options.say(`warming ${runner.kind.name}`);
+      await oneRound(runner, load, { ...options, roundMs: Math.min(options.roundMs, 2000) });
+    }
+    for (let round = 0; round < options.rounds; round++) {
+      for (let turn = 0; turn < runners.length; turn++) {
+        const runner = runners[(turn + round) % runners.length]!;
+        options.say(`round ${round + 1} of ${options.rounds}: ${runner.kind.name}`);
+        runner.rounds.push(await oneRound(runner, load, options));
+      }
+    }
+    return { rows: runners.map(rowOf), absent };
+  } finally {
+    await Promise.all(runners.map(({ peer }) => peer.stop()));
+    await backend.stop();
+  }
+}
+
+async function chooseLoad({ tools }: HopOptions): Promise<Load> {
+  if (tools === "node") return nodeLoad;
+  for (const [program, packageName] of [
+    ["wrk", "wrk"],
+    ["nginx", "nginx-light"],
+  ] as const) {
+    const installed = await installFromDebian(program, packageName);
+    if (!installed.ok) throw new Error(`${installed.why} (or use --tools node)`);
+  }
+  return wrkLoad();
+}
+
+async function startPeers(
+  options: HopOptions,
+  backend: Backend,
+  runners: Runner[],
+): Promise<{ peer: string; why: string }[]> {
+  const absent: { peer: string; why: string }[] = [];
+  for (const kind of options.peers) {
+    options.say(`starting ${kind.name}`);
+    const installed = await kind.install();
+    if (!installed.ok) {
+      absent.push({ peer: kind.name, why: installed.why });
+      continue;
+    }
+    try {
+      runners.push({ kind, version: installed.version, peer: await kind.start(backend.port), rounds: [] });
+    } catch (error) {
+      absent.push({ peer: kind.name, why: error instanceof Error ? error.message : String(error) });
+    }
+  }
+  return absent;
+}
+
+async function oneRound({ peer }: Runner, load: Load, options: HopOptions): Promise<Round> {
+  const before = peer.pid === undefined ? undefined : processUsage(peer.pid);
+  const result = await load({
+    port: peer.port,
+    path: benchPath,
+    host: benchHost,
+    connections: options.connections,
+    durationMs: options.roundMs,
+  });
+  const after = peer.pid === undefined ? undefined : processUsage(peer.pid);
+  if (before === undefined || after === undefined) return result;
+  const { rssBytes, privateBytes } = after;
+  return { ...result, cpuMicros: after.cpuMicros - before.cpuMicros, rssBytes, privateBytes };
+}
+
+function rowOf({ kind, version, rounds }: Runner): HopRow {
+  const of = (pick: (round: Round) => number | undefined): number | undefined => {
+    const values = rounds.map(pick).filter((value) => value !== undefined);
+    return values.length === 0 ? undefined : median(values);
+  };
+  const cpu = of(({ cpuMicros, requests }) => (cpuMicros === undefined ? undefined : cpuMicros / requests));
+  const [rss, own] = [of(({ rssBytes }) => rssBytes), of(({ privateBytes }) => privateBytes)];
+  return {
+    peer: kind.name,
+    does: kind.does,
+    version,
+    requestsPerSecond: median(rounds.map((round) => round.requestsPerSecond)),
+    ...(cpu === undefined ? {} : { cpuMicrosPerRequest: cpu, requestsPerCoreSecond: 1e6 / cpu }),
+    p50Ms: median(rounds.map((round) => round.p50Ms)),
+    p99Ms: median(rounds.map((round) => round.p99Ms)),
+    ...(rss === undefined ? {} : { rssMb: rss / 1e6 }),
+    ...(own === undefined ? {} : { privateMb: own / 1e6 }),
+    errors: rounds.reduce((sum, round) => sum + round.errors, 0),
+  };
+}
