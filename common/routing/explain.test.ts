@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { exact, plainRequest, plainRoute, prefix, virtualHost } from "../../test/support/routes.ts";
 import type { Route } from "../model/route.ts";
 import { explainRoute } from "./explain.ts";
-import { exact, plainRequest, plainRoute, prefix, virtualHost } from "./route-fixture.ts";
 import { compileRoutes } from "./route-table.ts";
 
 function explain(routes: readonly Route[], request = plainRequest("/api/x?q=1", { "end-user": "alice" })) {

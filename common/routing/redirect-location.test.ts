@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { anyPath, prefix } from "../../test/support/routes.ts";
 import type { PathMatch, RedirectAction } from "../model/route.ts";
 import { compileLocation } from "./redirect-location.ts";
-import { anyPath, prefix } from "./route-fixture.ts";
 
 function locate(action: Partial<RedirectAction>, url: string, match: PathMatch = anyPath): string {
   const [, scheme, authority, path] = /^(\w+):\/\/([^/]*)(.*)$/.exec(url)!;

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { anyPath, exact, prefix } from "../../test/support/routes.ts";
 import type { PathMatch } from "../model/route.ts";
 import { compilePathRewrite } from "./rewrite-path.ts";
-import { anyPath, exact, prefix } from "./route-fixture.ts";
 
 describe("compilePathRewrite", () => {
   it.each([

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { anyPath, exact, plainRequest, plainRoute, prefix, virtualHost } from "../../test/support/routes.ts";
 import type { Route, RouteMatch } from "../model/route.ts";
 import { explainRoute } from "./explain.ts";
 import type { RequestView } from "./request-view.ts";
-import { anyPath, exact, plainRequest, plainRoute, prefix, virtualHost } from "./route-fixture.ts";
 import { compileRoutes, RouteError } from "./route-table.ts";
 
 function tableOf(...routes: Route[]) {

@@ -1,6 +1,6 @@
-import type { PathMatch, Route, RouteMatch, VirtualHost } from "../model/route.ts";
-import { noHeaderOperations } from "../model/route.ts";
-import type { RequestView } from "./request-view.ts";
+import type { PathMatch, Route, RouteMatch, VirtualHost } from "../../common/model/route.ts";
+import { noHeaderOperations } from "../../common/model/route.ts";
+import type { RequestView } from "../../common/routing/request-view.ts";
 
 /** Routes and requests for tests: the plainest that exist, with what a test cares about laid over them. */
 
