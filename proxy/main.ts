@@ -3,27 +3,25 @@ import { formatProblem } from "../common/base/problem.ts";
 import { runProxy } from "./app.ts";
 import { readProxySettings } from "./config.ts";
 
-/** The proxy as a process of its own; `weft proxy` and `weft gateway` are the same behind the command's help. */
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    name: { type: "string" },
-    namespace: { type: "string" },
-    "service-account": { type: "string" },
-    labels: { type: "string" },
-    "control-plane": { type: "string" },
-    outbound: { type: "string" },
-    inbound: { type: "string" },
-    app: { type: "string" },
-    admin: { type: "string" },
-    bind: { type: "string", multiple: true },
-    state: { type: "string" },
-    "access-log": { type: "string" },
-    "log-level": { type: "string" },
-    drain: { type: "string" },
-  },
-});
+const options = {
+  name: { type: "string" },
+  namespace: { type: "string" },
+  "service-account": { type: "string" },
+  labels: { type: "string" },
+  "control-plane": { type: "string" },
+  outbound: { type: "string" },
+  inbound: { type: "string" },
+  app: { type: "string" },
+  admin: { type: "string" },
+  bind: { type: "string", multiple: true },
+  state: { type: "string" },
+  "access-log": { type: "string" },
+  "log-level": { type: "string" },
+  drain: { type: "string" },
+} as const;
 
+/** The proxy as a process of its own; `weft proxy` and `weft gateway` are the same behind the command's help. */
+const { values, positionals } = readArguments();
 const settings = readProxySettings({
   ...values,
   kind: positionals[0] === "gateway" ? "gateway" : "sidecar",
@@ -37,3 +35,12 @@ if (!settings.ok) {
   process.exit(2);
 }
 process.exit(await runProxy(settings.value));
+
+function readArguments() {
+  try {
+    return parseArgs({ allowPositionals: true, options });
+  } catch (cause) {
+    process.stderr.write(`${(cause as Error).message}\n`);
+    process.exit(2);
+  }
+}

@@ -31,13 +31,14 @@ export async function runUntilSignal(start: StartProxy, settings: ProxySettings)
     process.stderr.write(`${(cause as Error).message}\n`);
     return 1;
   }
-  // The clock's timers and idle sockets do not keep the process alive, and without listeners nothing else might.
-  const alive = setInterval(() => {}, 2 ** 30);
+  // The clock's timers do not keep the process alive, and before there are listeners nothing else might.
+  const alive = new MessageChannel().port1;
+  alive.ref();
   const why = await ended;
   app.log.info("ending", { why });
   const isHurried = await Promise.race([app.drain().then(() => false), hurried.then(() => true)]);
   await app.stop();
-  clearInterval(alive);
+  alive.close();
   return isHurried ? 1 : 0;
 }
 
