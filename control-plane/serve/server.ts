@@ -1,0 +1,216 @@
+import type { ServerDuplexStream } from "@grpc/grpc-js";
+import { Server, ServerCredentials, status } from "@grpc/grpc-js";
+import type { Clock } from "../../common/base/clock.ts";
+import type { SocketAddress } from "../../common/model/node.ts";
+import type {
+  DeltaRequest,
+  DeltaResponse,
+  DiscoveryRequest,
+  DiscoveryResponse,
+} from "../../common/xds/ads.ts";
+import { aggregatedDiscoveryService } from "../../common/xds/ads.ts";
+import type { ProxyPeer } from "../../common/xds/node.ts";
+import type { ResourceKind } from "../../common/xds/type-url.ts";
+import type { NackRecord } from "./acks.ts";
+import { deltaResponder, takeDeltaRequest } from "./delta.ts";
+import type { ProxyStatus } from "./proxy-status.ts";
+import { proxyStatus } from "./proxy-status.ts";
+import type { PushOutcome } from "./push-outcome.ts";
+import { PushOutcomes } from "./push-outcome.ts";
+import { PushQueue } from "./push-queue.ts";
+import type { ResourceSource } from "./resource-source.ts";
+import type { Push, Responder } from "./session.ts";
+import { ProxySession } from "./session.ts";
+import { sotwResponder, takeSotwRequest } from "./sotw.ts";
+
+export interface XdsServerParts {
+  readonly source: ResourceSource;
+  readonly clock: Clock;
+  /** The version of the snapshot that `source` serves when the server starts. */
+  readonly version: string;
+  readonly events?: XdsServerEvents;
+  readonly limits?: Partial<XdsServerLimits>;
+}
+
+/** What happens on the streams, as it happens. Handlers must not throw. */
+export interface XdsServerEvents {
+  readonly connected?: (proxy: ProxyStatus) => void;
+  readonly disconnected?: (proxy: ProxyStatus) => void;
+  readonly acked?: (peer: ProxyPeer, kind: ResourceKind, latencyMs: number) => void;
+  readonly nacked?: (peer: ProxyPeer, kind: ResourceKind, nack: NackRecord) => void;
+  /** Every proxy has answered all of a push. */
+  readonly pushed?: (outcome: PushOutcome) => void;
+}
+
+export interface XdsServerLimits {
+  /** Streams at a time; more are refused with RESOURCE_EXHAUSTED. */
+  readonly streams: number;
+  /** Of one request. */
+  readonly requestBytes: number;
+  readonly keepaliveMs: number;
+}
+
+const defaultLimits: XdsServerLimits = {
+  streams: 20_000,
+  requestBytes: 4 * 1024 * 1024,
+  keepaliveMs: 30_000,
+};
+
+interface AdsStream<Request, Response> {
+  readonly call: ServerDuplexStream<Request, Response>;
+  readonly responder: Responder;
+  readonly take: (session: ProxySession, request: Request) => string | undefined;
+}
+
+/** Envoy's aggregated discovery service, both protocols, on one port. Long-lived; made in app.ts. */
+export class XdsServer {
+  readonly #parts: XdsServerParts;
+  readonly #limits: XdsServerLimits;
+  readonly #sessions = new Set<ProxySession>();
+  readonly #queue: PushQueue<ProxySession>;
+  readonly #outcomes: PushOutcomes;
+  #grpc: Server | undefined;
+  #push: Push;
+  #streams = 0;
+
+  constructor(parts: XdsServerParts) {
+    this.#parts = parts;
+    this.#limits = { ...defaultLimits, ...parts.limits };
+    this.#push = { sequence: 0, version: parts.version };
+    this.#queue = new PushQueue(parts.clock, (session) => session.advance());
+    this.#outcomes = new PushOutcomes((outcome) => parts.events?.pushed?.(outcome));
+  }
+
+  /** Resolves with the address once it accepts connections; port 0 takes a free one. Rejects when the port is taken. */
+  async listen(address: SocketAddress): Promise<SocketAddress> {
+    const grpc = new Server({
+      "grpc.max_receive_message_length": this.#limits.requestBytes,
+      "grpc.max_send_message_length": -1,
+      "grpc.keepalive_time_ms": this.#limits.keepaliveMs,
+      "grpc.keepalive_timeout_ms": this.#limits.keepaliveMs,
+      "grpc.max_concurrent_streams": 100,
+    });
+    grpc.addService(aggregatedDiscoveryService, {
+      StreamAggregatedResources: (call: ServerDuplexStream<DiscoveryRequest, DiscoveryResponse>) =>
+        this.#accept({
+          call,
+          responder: sotwResponder((response) => call.write(response)),
+          take: takeSotwRequest,
+        }),
+      DeltaAggregatedResources: (call: ServerDuplexStream<DeltaRequest, DeltaResponse>) =>
+        this.#accept({
+          call,
+          responder: deltaResponder((response) => call.write(response)),
+          take: takeDeltaRequest,
+        }),
+    });
+    this.#grpc = grpc;
+    const host = address.host.includes(":") ? `[${address.host}]` : address.host;
+    const port = await new Promise<number>((resolve, reject) => {
+      grpc.bindAsync(`${host}:${address.port}`, ServerCredentials.createInsecure(), (error, bound) =>
+        error ? reject(error) : resolve(bound),
+      );
+    });
+    return { host: address.host, port };
+  }
+
+  /** The source has a new picture, named `version`; every proxy gets its part as soon as it can take it. */
+  push(version: string): void {
+    this.#push = { sequence: this.#push.sequence + 1, version };
+    const subscribed = [...this.#sessions].filter((session) => session.isSubscribed);
+    for (const session of this.#sessions) {
+      session.outdated(this.#push);
+      this.#queue.add(session);
+    }
+    this.#outcomes.begin(this.#push, subscribed, this.#parts.clock.monotonic());
+  }
+
+  /**
+   * Resolves when every proxy that was connected when `version` was pushed has accepted or refused all of it, or has
+   * disconnected. Waits also for a version that is pushed later; give it a time limit of your own.
+   */
+  whenAcked(version: string): Promise<PushOutcome> {
+    return this.#outcomes.whenDone(version);
+  }
+
+  proxies(): readonly ProxyStatus[] {
+    return Array.from(this.#sessions, proxyStatus);
+  }
+
+  /** Closes all streams; proxies keep what they have and reconnect elsewhere. */
+  async stop(): Promise<void> {
+    this.#queue.stop();
+    this.#grpc?.forceShutdown();
+    this.#grpc = undefined;
+    for (const session of this.#sessions) session.close();
+    this.#sessions.clear();
+  }
+
+  #accept<Request extends { readonly peer?: ProxyPeer }, Response>(
+    stream: AdsStream<Request, Response>,
+  ): void {
+    const { call, responder, take } = stream;
+    const refuse = (code: status, details: string) => call.emit("error", { code, details });
+    if (this.#streams >= this.#limits.streams) {
+      refuse(status.RESOURCE_EXHAUSTED, `this control plane serves at most ${this.#limits.streams} streams`);
+      return;
+    }
+    this.#streams += 1;
+    let session: ProxySession | undefined;
+    let isOpen = true;
+    const close = () => {
+      if (!isOpen) return;
+      isOpen = false;
+      this.#streams -= 1;
+      if (session) this.#remove(session);
+    };
+    call.on("data", (request: Request) => {
+      if (!isOpen) return;
+      const peer = request.peer;
+      if (!session && !peer) {
+        refuse(status.INVALID_ARGUMENT, "the first request of a stream must carry the node");
+        close();
+        return;
+      }
+      if (!session && peer) session = this.#add(peer, call.getPeer(), responder);
+      const problem = session && take(session, request);
+      if (problem === undefined) return;
+      refuse(status.RESOURCE_EXHAUSTED, problem);
+      close();
+    });
+    call.on("drain", () => session?.unblock());
+    call.on("end", () => {
+      call.end();
+      close();
+    });
+    call.on("cancelled", close);
+    call.on("close", close);
+    call.on("error", close);
+  }
+
+  #add(peer: ProxyPeer, address: string, responder: Responder): ProxySession {
+    const { clock, source, events } = this.#parts;
+    const session = new ProxySession({
+      peer,
+      address,
+      responder,
+      source,
+      clock,
+      push: this.#push,
+      onAck: (of, kind, latencyMs) => events?.acked?.(of.peer, kind, latencyMs),
+      onNack: (of, kind, nack) => events?.nacked?.(of.peer, kind, nack),
+      onSettled: (of) => this.#outcomes.settled(of, clock.monotonic()),
+    });
+    this.#sessions.add(session);
+    events?.connected?.(proxyStatus(session));
+    return session;
+  }
+
+  #remove(session: ProxySession): void {
+    session.close();
+    this.#queue.remove(session);
+    if (!this.#sessions.delete(session)) return;
+    this.#outcomes.disconnected(session, this.#parts.clock.monotonic());
+    this.#parts.events?.disconnected?.(proxyStatus(session));
+  }
+}
