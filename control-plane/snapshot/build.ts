@@ -27,6 +27,7 @@ export function buildSnapshot(resources: Iterable<Resource>, previous?: Snapshot
   };
   return Object.freeze({
     ...mesh,
+    lineage: previous?.lineage ?? {},
     resources: Object.freeze([...live.byKey.values()].sort(byKey)),
     held,
     problems: Object.freeze([

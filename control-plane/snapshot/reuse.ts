@@ -45,6 +45,24 @@ export function keepElements<T extends object>(
   });
 }
 
+const lastMaps = new WeakMap<object, Map<string, ReadonlyMap<string, object>>>();
+
+/** The map that was last kept for this lineage and key, when `next` has the same elements; else `next`. */
+export function keepMap<T extends object>(
+  lineage: object,
+  key: string,
+  next: ReadonlyMap<string, T>,
+): ReadonlyMap<string, T> {
+  const known = lastMaps.get(lineage) ?? new Map<string, ReadonlyMap<string, object>>();
+  lastMaps.set(lineage, known);
+  const last = known.get(key);
+  if (last?.size === next.size && [...next].every(([name, value]) => last.get(name) === value)) {
+    return last as ReadonlyMap<string, T>;
+  }
+  known.set(key, next);
+  return next;
+}
+
 function remember<T extends object>(value: T, inputs: readonly unknown[]): T {
   inputsOf.set(value, inputs);
   return value;

@@ -20,6 +20,8 @@ export type { RuleScope } from "../resources/virtual-service/compiled.ts";
  * are the very objects of the snapshot before, so whoever caches by them keeps its cache.
  */
 export interface Snapshot {
+  /** The same object in all snapshots that follow from one another, for caches to hang on. */
+  readonly lineage: object;
   /** What is live, by kind, namespace and name. A resource that waits is here in its last consistent version, or not at all. */
   readonly resources: readonly Resource[];
   readonly services: ServiceIndex;

@@ -13,7 +13,7 @@ import { serviceProblems } from "./services.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { delegateWarnings, finderOf, virtualServiceProblems } from "./virtual-services.ts";
 
-type Joined = Omit<Snapshot, "resources" | "held" | "problems">;
+type Joined = Omit<Snapshot, "lineage" | "resources" | "held" | "problems">;
 
 /** What is live and will work, but perhaps not as its author thinks. */
 export function findWarnings(live: LiveSet, mesh: Joined): ResourceProblem[] {

@@ -41,7 +41,12 @@ export function translateGateway(snapshot: Snapshot, node: ProxyNode): GatewayRe
     for (const { routes } of hosts.values())
       for (const name of routes.flatMap(clustersOf)) clusters.add(name);
   }
-  return { listeners, virtualHosts, clusters, skipped };
+  return { listeners, virtualHosts, clusters, skipped: distinct(skipped) };
+}
+
+/** A rule that is left out at every port for the same reason is left out once. */
+function distinct(skipped: readonly SkippedRule[]): readonly SkippedRule[] {
+  return [...new Map(skipped.map((rule) => [JSON.stringify(rule), rule])).values()];
 }
 
 /** Istio's name for the routes of a gateway's HTTP port. */

@@ -1,6 +1,7 @@
 import type { Cluster } from "../../common/model/cluster.ts";
 import type { EndpointSet } from "../../common/model/endpoint.ts";
 import { destinationRuleFor } from "../snapshot/destination-rules.ts";
+import { keepMap } from "../snapshot/reuse.ts";
 import { visibleService } from "../snapshot/services.ts";
 import type { MeshService, Snapshot } from "../snapshot/snapshot.ts";
 import { passthroughCluster, serviceClusters } from "./clusters.ts";
@@ -39,5 +40,9 @@ function makeView(snapshot: Snapshot, namespace: string): MeshView {
     for (const cluster of made.clusters) clusters.set(cluster.name, cluster);
     for (const set of made.endpoints) endpoints.set(set.cluster, set);
   }
-  return { services, clusters, endpoints };
+  return {
+    services,
+    clusters: keepMap(snapshot.lineage, `clusters ${namespace}`, clusters),
+    endpoints: keepMap(snapshot.lineage, `endpoints ${namespace}`, endpoints),
+  };
 }

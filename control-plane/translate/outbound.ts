@@ -3,6 +3,7 @@ import type { ProxyNode } from "../../common/model/node.ts";
 import type { Route, VirtualHost } from "../../common/model/route.ts";
 import { noHeaderOperations } from "../../common/model/route.ts";
 import { isVisible } from "../snapshot/hosts.ts";
+import { keepMap } from "../snapshot/reuse.ts";
 import type { MeshVirtualService, Snapshot } from "../snapshot/snapshot.ts";
 import { virtualServicesFor } from "../snapshot/virtual-services.ts";
 import { passthroughCluster } from "./clusters.ts";
@@ -76,7 +77,9 @@ function makeRoutes(snapshot: Snapshot, node: ProxyNode, view: MeshView): Outbou
     if (translated.virtualHost.routes.length > 0) virtualHosts.set(plan.name, translated.virtualHost);
   }
   if (!virtualHosts.has("*")) virtualHosts.set(allowAny.name, allowAny);
-  return { virtualHosts, skipped: [...skipped, ...notForSidecars(snapshot, visible)] };
+  const key = `hosts ${node.namespace} ${labelsIn(node, snapshot.virtualServices.sourceLabelKeys)}`;
+  const kept = keepMap(snapshot.lineage, key, virtualHosts);
+  return { virtualHosts: kept, skipped: [...skipped, ...notForSidecars(snapshot, visible)] };
 }
 
 interface Planned {

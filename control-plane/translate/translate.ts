@@ -1,3 +1,4 @@
+import type { Cluster } from "../../common/model/cluster.ts";
 import type { Listener } from "../../common/model/listener.ts";
 import type { ProxyNode } from "../../common/model/node.ts";
 import type { RouteConfiguration, VirtualHost } from "../../common/model/route.ts";
@@ -24,7 +25,7 @@ function sidecarResources(snapshot: Snapshot, node: ProxyNode): ProxyResources {
   const inbound = translateInbound(snapshot, node);
   const { virtualHosts, skipped } = outboundRoutes(snapshot, node);
   return {
-    clusters: inbound ? new Map([[inbound.cluster.name, inbound.cluster], ...view.clusters]) : view.clusters,
+    clusters: inbound ? withInbound(node, inbound.cluster, view.clusters) : view.clusters,
     endpoints: view.endpoints,
     listeners: byName(
       keepListeners(
@@ -50,6 +51,26 @@ function gatewayResources(snapshot: Snapshot, node: ProxyNode): ProxyResources {
     virtualHosts: new Map([...gateway.virtualHosts].flatMap(([name, hosts]) => [...prefixed(name, hosts)])),
     skipped: gateway.skipped,
   };
+}
+
+interface Joined {
+  readonly inbound: Cluster;
+  readonly shared: ReadonlyMap<string, Cluster>;
+  readonly all: ReadonlyMap<string, Cluster>;
+}
+
+const joined = new WeakMap<ProxyNode, Joined>();
+
+function withInbound(
+  node: ProxyNode,
+  inbound: Cluster,
+  shared: ReadonlyMap<string, Cluster>,
+): ReadonlyMap<string, Cluster> {
+  const known = joined.get(node);
+  if (known?.inbound === inbound && known.shared === shared) return known.all;
+  const all = new Map([[inbound.name, inbound], ...shared]);
+  joined.set(node, { inbound, shared, all });
+  return all;
 }
 
 /** A node's listeners, kept so that an equal one is the same. */

@@ -39,10 +39,10 @@ export function hostProblem(
 /**
  * The full name, lower case. As in Istio, a name without a dot belongs to the namespace of the resource that wrote it
  * (`reviews` → `reviews.default.svc.cluster.local`); a name with a dot (also `reviews.other`), a wildcard or an address is
- * taken as it is.
+ * taken as it is. So is `localhost`, which everyone calls their own: rules for it serve apps that ask their sidecar by path.
  */
 export function resolveHost(host: string, namespace: string): string {
   const lower = host.toLowerCase();
-  if (lower === "*" || lower.includes(".") || isIP(lower) !== 0) return lower;
+  if (lower === "*" || lower === "localhost" || lower.includes(".") || isIP(lower) !== 0) return lower;
   return `${lower}.${namespace}.${serviceDomain}`;
 }

@@ -1,0 +1,47 @@
+import { encodeCluster } from "../../common/xds/cluster.ts";
+import type { EncodedResource, ResourceSet } from "../../common/xds/encoded-resource.ts";
+import { encodedResource } from "../../common/xds/encoded-resource.ts";
+import { encodeEndpoints } from "../../common/xds/endpoint.ts";
+import { encodeListener } from "../../common/xds/listener.ts";
+import { encodeRouteConfiguration, encodeVirtualHost } from "../../common/xds/route.ts";
+import { typeUrl } from "../../common/xds/type-url.ts";
+import type { ProxyResources } from "./proxy-resources.ts";
+
+type Encoded = ReadonlyMap<string, EncodedResource>;
+
+/** Maps and their elements live as long as something uses them; each is encoded once for all proxies that share it. */
+const maps = new WeakMap<ReadonlyMap<string, object>, Encoded>();
+const elements = new WeakMap<object, EncodedResource>();
+
+/** The resources as they go over the wire. What is the same object in two proxies' resources is the same bytes in memory. */
+export function encodeResources(resources: ProxyResources): ResourceSet {
+  return new Map<(typeof typeUrl)[keyof typeof typeUrl], Encoded>([
+    [typeUrl.cluster, encodeAll(resources.clusters, encodeCluster)],
+    [typeUrl.endpoints, encodeAll(resources.endpoints, encodeEndpoints)],
+    [typeUrl.listener, encodeAll(resources.listeners, encodeListener)],
+    [typeUrl["route-configuration"], encodeAll(resources.routeConfigurations, encodeRouteConfiguration)],
+    [typeUrl["virtual-host"], encodeAll(resources.virtualHosts, encodeVirtualHost)],
+  ]);
+}
+
+function encodeAll<T extends object>(all: ReadonlyMap<string, T>, encode: (value: T) => Uint8Array): Encoded {
+  let encoded = maps.get(all);
+  if (encoded === undefined) {
+    encoded = new Map([...all].map(([name, value]) => [name, encodeOne(name, value, encode)]));
+    maps.set(all, encoded);
+  }
+  return encoded;
+}
+
+function encodeOne<T extends object>(
+  name: string,
+  value: T,
+  encode: (value: T) => Uint8Array,
+): EncodedResource {
+  const known = elements.get(value);
+  // One virtual host can stand in two route configurations, under two names.
+  if (known?.name === name) return known;
+  const encoded = encodedResource(name, encode(value));
+  elements.set(value, encoded);
+  return encoded;
+}
