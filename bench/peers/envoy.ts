@@ -1,9 +1,9 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { freePort, startChild, untilListening } from "../support/children.ts";
 import { proxyCore } from "../support/cores.ts";
 import { installEnvoy } from "../support/install.ts";
+import { scratchFolder } from "../support/scratch.ts";
 import type { PeerKind } from "./peer.ts";
 import { benchHost, routePrefixes } from "./peer.ts";
 
@@ -15,7 +15,7 @@ export const envoy: PeerKind = {
     const installed = await installEnvoy();
     if (!installed.ok) throw new Error(installed.why);
     const port = await freePort();
-    const file = join(mkdtempSync(join(tmpdir(), "weft-bench-")), "envoy.json");
+    const file = join(scratchFolder(), "envoy.json");
     writeFileSync(file, JSON.stringify(bootstrap(port, backendPort)));
     const flags = [
       "--config-path",

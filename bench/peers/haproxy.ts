@@ -1,9 +1,9 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { freePort, startChild, untilListening } from "../support/children.ts";
 import { proxyCore } from "../support/cores.ts";
 import { installFromDebian } from "../support/install.ts";
+import { scratchFolder } from "../support/scratch.ts";
 import type { PeerKind } from "./peer.ts";
 
 export const haproxy: PeerKind = {
@@ -12,7 +12,7 @@ export const haproxy: PeerKind = {
   install: () => installFromDebian("haproxy", "haproxy"),
   async start(backendPort) {
     const port = await freePort();
-    const file = join(mkdtempSync(join(tmpdir(), "weft-bench-")), "haproxy.cfg");
+    const file = join(scratchFolder(), "haproxy.cfg");
     writeFileSync(
       file,
       `global

@@ -1,9 +1,9 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { freePort, startChild, untilListening } from "../support/children.ts";
 import { proxyCore } from "../support/cores.ts";
 import { installFromDebian } from "../support/install.ts";
+import { scratchFolder } from "../support/scratch.ts";
 import type { PeerKind } from "./peer.ts";
 
 export const nginx: PeerKind = {
@@ -12,7 +12,7 @@ export const nginx: PeerKind = {
   install: () => installFromDebian("nginx", "nginx-light"),
   async start(backendPort) {
     const port = await freePort();
-    const folder = mkdtempSync(join(tmpdir(), "weft-bench-"));
+    const folder = scratchFolder();
     writeFileSync(
       join(folder, "nginx.conf"),
       `daemon off; master_process off; pid ${folder}/pid; error_log stderr error;

@@ -1,12 +1,12 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { request } from "node:http";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { Child } from "../support/children.ts";
 import { freePort, startChild } from "../support/children.ts";
 import { loadCore, proxyCore } from "../support/cores.ts";
+import { scratchFolder } from "../support/scratch.ts";
 import type { Peer, PeerKind } from "./peer.ts";
 import { benchHost, benchPath, routePrefixes } from "./peer.ts";
 
@@ -52,12 +52,12 @@ function weftWithRoutes(name: string, routes: number): PeerKind {
 export async function startControlPlane(
   yaml: string,
 ): Promise<{ readonly xds: number; stop(): Promise<void> }> {
-  const folder = mkdtempSync(join(tmpdir(), "weft-bench-"));
+  const folder = scratchFolder();
   writeFileSync(join(folder, "mesh.yaml"), yaml);
   const [xds, http] = [await freePort(), await freePort()];
   const child = startWeft(loadCore, [
     "control-plane",
-    ...["--config", folder, "--state", mkdtempSync(join(tmpdir(), "weft-bench-"))],
+    ...["--config", folder, "--state", scratchFolder()],
     ...["--xds", `127.0.0.1:${xds}`, "--http", `127.0.0.1:${http}`],
   ]);
   await untilStatus(200, { port: http, path: "/ready", host: "localhost" }, child);

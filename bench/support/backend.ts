@@ -1,10 +1,10 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Child } from "./children.ts";
 import { freePort, startChild, untilListening } from "./children.ts";
 import { loadCore } from "./cores.ts";
+import { scratchFolder } from "./scratch.ts";
 
 /** The server behind every proxy: answers each request with 200 and a body of a fixed size. */
 export interface Backend {
@@ -29,7 +29,7 @@ function startNode(port: number, bodyBytes: number): Child {
 }
 
 function startNginx(port: number, bodyBytes: number): Child {
-  const folder = mkdtempSync(join(tmpdir(), "weft-bench-"));
+  const folder = scratchFolder();
   writeFileSync(
     join(folder, "nginx.conf"),
     `daemon off; master_process off; pid ${folder}/pid; error_log stderr error;

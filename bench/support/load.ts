@@ -1,9 +1,9 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { runChild } from "./children.ts";
 import { loadCore } from "./cores.ts";
+import { scratchFolder } from "./scratch.ts";
 
 export interface LoadRequest {
   readonly port: number;
@@ -28,7 +28,7 @@ export type Load = (request: LoadRequest) => Promise<LoadResult>;
 
 /** wrk, which costs the load core least. Rounds are whole seconds. */
 export function wrkLoad(): Load {
-  const script = join(mkdtempSync(join(tmpdir(), "weft-bench-")), "report.lua");
+  const script = join(scratchFolder(), "report.lua");
   writeFileSync(script, reportInJson);
   return async ({ port, path, host, connections, durationMs }) => {
     const seconds = Math.max(1, Math.round(durationMs / 1000));
