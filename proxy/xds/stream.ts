@@ -1,0 +1,175 @@
+import type { CancelTimer, Clock } from "../../common/base/clock.ts";
+import type { Random } from "../../common/base/random.ts";
+import type { ProxyNode, SocketAddress } from "../../common/model/node.ts";
+import type { DeltaResponse } from "../../common/xds/ads.ts";
+import { resourceKind, resourceKinds, typeUrl } from "../../common/xds/type-url.ts";
+import { applyTo, judgeResponse, nackMessage } from "./acks.ts";
+import type { AdsCall, OpenAdsCall } from "./ads-call.ts";
+import { openGrpcCall } from "./ads-call.ts";
+import type { Rejection, ResourceSink, ResourceType, ResourceUpdate } from "./resource-update.ts";
+import type { SubscriptionChange } from "./subscriptions.ts";
+import { Subscriptions, wildcardTypes } from "./subscriptions.ts";
+
+export interface XdsClientParts {
+  /** Control planes, tried in turn. At least one. */
+  readonly servers: readonly SocketAddress[];
+  readonly node: ProxyNode;
+  /** This proxy's own version, for the control plane's status page. */
+  readonly version: string;
+  readonly sink: ResourceSink;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** What the sink already holds, restored from disk; the control plane is told and sends only what differs. */
+  readonly known?: readonly ResourceUpdate[];
+  readonly events?: XdsClientEvents;
+  /** For tests; default: gRPC. */
+  readonly open?: OpenAdsCall;
+}
+
+export interface XdsClientEvents {
+  /** The control plane has answered on a new stream. */
+  readonly connected?: (server: SocketAddress) => void;
+  /** The stream ended or could not be opened; the next attempt is in `retryMs`. */
+  readonly disconnected?: (server: SocketAddress, reason: string, retryMs: number) => void;
+  readonly acked?: (type: ResourceType, systemVersion: string) => void;
+  readonly nacked?: (type: ResourceType, systemVersion: string, rejections: readonly Rejection[]) => void;
+}
+
+const firstRetryMs = 200;
+const maxRetryMs = 10_000;
+
+/**
+ * The proxy's side of delta ADS: keeps a stream to a control plane for as long as the proxy lives, applies what comes and answers
+ * it. Responses are handled one after the other. Names that follow from a response are subscribed before it is
+ * ACKed, so the control plane can tell when a change has arrived completely.
+ */
+export class XdsClient {
+  readonly #parts: XdsClientParts;
+  readonly #subscriptions = new Subscriptions();
+  readonly #systemVersions = new Map<ResourceType, string>();
+  #call: AdsCall | undefined;
+  #isConnected = false;
+  #isStopped = true;
+  #attempt = 0;
+  #server = 0;
+  #cancelRetry: CancelTimer | undefined;
+  #work: Promise<void> = Promise.resolve();
+  #saidNode = false;
+
+  constructor(parts: XdsClientParts) {
+    this.#parts = parts;
+    for (const update of parts.known ?? []) this.#subscriptions.accept(update, new Set());
+  }
+
+  /** True from the first answer on a stream until its end. */
+  get isConnected(): boolean {
+    return this.#isConnected;
+  }
+
+  /** The control plane's version of the last response accepted per type. */
+  get systemVersions(): ReadonlyMap<ResourceType, string> {
+    return this.#systemVersions;
+  }
+
+  /** Returns at once; what comes of it shows in the events. */
+  start(): void {
+    if (!this.#isStopped) return;
+    this.#isStopped = false;
+    this.#connect();
+  }
+
+  /** Resolves when no update is being applied any more. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    this.#cancelRetry?.();
+    this.#call?.close();
+    this.#call = undefined;
+    this.#isConnected = false;
+    await this.#work;
+  }
+
+  #connect(): void {
+    const server = this.#parts.servers[this.#server % this.#parts.servers.length]!;
+    this.#saidNode = false;
+    let isOver = false;
+    const call = (this.#parts.open ?? openGrpcCall)(server, {
+      onResponse: (response) => {
+        this.#noteAnswer(server);
+        this.#work = this.#work.then(() => (isOver ? undefined : this.#take(call, response)));
+      },
+      onEnd: (reason) => {
+        isOver = true;
+        if (this.#call === call || this.#call === undefined) this.#retry(server, reason);
+      },
+    });
+    if (isOver) return;
+    this.#call = call;
+    for (const type of resourceKinds) this.#subscribeAnew(call, type);
+  }
+
+  #noteAnswer(server: SocketAddress): void {
+    this.#attempt = 0;
+    if (this.#isConnected) return;
+    this.#isConnected = true;
+    this.#parts.events?.connected?.(server);
+  }
+
+  /** Half of the delay is fixed and half is chance, so that proxies that lost one control plane do not return in step. */
+  #retry(server: SocketAddress, reason: string): void {
+    this.#call = undefined;
+    this.#isConnected = false;
+    if (this.#isStopped) return;
+    const limit = Math.min(maxRetryMs, firstRetryMs * 2 ** this.#attempt);
+    const retryMs = limit / 2 + (limit / 2) * this.#parts.random();
+    this.#attempt = Math.min(this.#attempt + 1, 16);
+    this.#server += 1;
+    this.#cancelRetry = this.#parts.clock.after(retryMs, () => this.#connect());
+    this.#parts.events?.disconnected?.(server, reason, retryMs);
+  }
+
+  #subscribeAnew(call: AdsCall, type: ResourceType): void {
+    const names = [...this.#subscriptions.names(type)];
+    if (names.length === 0 && !wildcardTypes.includes(type)) return;
+    this.#send(call, type, { subscribe: names, initialVersions: this.#subscriptions.versions(type) });
+  }
+
+  #send(call: AdsCall, type: ResourceType, request: Partial<Parameters<AdsCall["send"]>[0]>): void {
+    const { node, version } = this.#parts;
+    const introduction = this.#saidNode ? {} : { node: { proxy: node, version } };
+    this.#saidNode = true;
+    call.send({
+      typeUrl: typeUrl[type],
+      subscribe: [],
+      unsubscribe: [],
+      initialVersions: new Map(),
+      responseNonce: "",
+      ...request,
+      ...introduction,
+    });
+  }
+
+  async #take(call: AdsCall, response: DeltaResponse): Promise<void> {
+    const type = resourceKind(response.typeUrl);
+    if (!type) return;
+    const held = this.#subscriptions.versions(type);
+    const verdict = await judgeResponse(type, response, (name) => held.has(name), this.#parts.sink);
+    const refused = new Set(verdict.rejections.map(({ name }) => name));
+    for (const change of this.#subscriptions.accept(verdict.update, refused))
+      await this.#resubscribe(call, change);
+    const { nonce, systemVersion } = response;
+    if (refused.size === 0) {
+      this.#systemVersions.set(type, systemVersion);
+      this.#send(call, type, { responseNonce: nonce });
+      this.#parts.events?.acked?.(type, systemVersion);
+    } else {
+      this.#send(call, type, { responseNonce: nonce, error: nackMessage(verdict.rejections) });
+      this.#parts.events?.nacked?.(type, systemVersion, verdict.rejections);
+    }
+  }
+
+  async #resubscribe(call: AdsCall, change: SubscriptionChange): Promise<void> {
+    const { type, subscribe, unsubscribe, dropped } = change;
+    this.#send(call, type, { subscribe, unsubscribe });
+    await applyTo(this.#parts.sink, { type, updated: new Map(), removed: dropped } as ResourceUpdate);
+  }
+}
