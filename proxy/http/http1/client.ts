@@ -1,0 +1,313 @@
+import type { Socket } from "node:net";
+import type { Clock } from "../../../common/base/clock.ts";
+import type { MeshError } from "../../errors.ts";
+import { meshError, toMeshError } from "../../errors.ts";
+import type { ConnectTarget } from "../../net/connect.ts";
+import { connect } from "../../net/connect.ts";
+import type { Body } from "../body.ts";
+import type { ClientConnection } from "../client-connection.ts";
+import type { Exchange, Response } from "../exchange.ts";
+import { HeaderList } from "../header-list.ts";
+import { Deadline } from "./deadline.ts";
+import type { Framing } from "./framing.ts";
+import { requestHead } from "./head-writer.ts";
+import type { MessageWriterEvents } from "./message-writer.ts";
+import { MessageWriter } from "./message-writer.ts";
+import type { ResponseHead, ResponseHeadLimits } from "./response-head.ts";
+import type { ResponseReaderEvents } from "./response-reader.ts";
+import { ResponseReader } from "./response-reader.ts";
+
+export interface Http1ClientSettings extends ResponseHeadLimits {
+  /** ms that an idle connection is kept for the next request. Envoy: 1 h. A server's Keep-Alive hint shortens it. */
+  readonly idleTimeoutMs: number;
+}
+
+export const defaultHttp1ClientSettings: Http1ClientSettings = Object.freeze({
+  maxHeaderBytes: 60 * 1024,
+  maxHeaderCount: 100,
+  idleTimeoutMs: 3_600_000,
+});
+
+/**
+ * Opens a connection to an endpoint. Rejects with MeshError `connect_refused`, `connect_timeout` or `connect_failed`.
+ */
+export async function connectHttp1(
+  target: ConnectTarget,
+  clock: Clock,
+  settings: Http1ClientSettings = defaultHttp1ClientSettings,
+): Promise<ClientConnection> {
+  return clientHttp1(await connect(target, clock), clock, settings);
+}
+
+/** Speaks HTTP/1.1 as a client on a socket that is connected (and, for TLS, through with its handshake). */
+export function clientHttp1(
+  socket: Socket,
+  clock: Clock,
+  settings: Http1ClientSettings = defaultHttp1ClientSettings,
+): ClientConnection {
+  return new Http1ClientConnection(socket, clock, settings);
+}
+
+/** A server that promises N seconds may close a little early; we stop using the connection this long before. */
+const keepAliveMarginMs = 1_000;
+
+/** RFC 9110 9.2.2. */
+const idempotentMethods = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY", "SEARCH"]);
+
+class Http1ClientConnection implements ClientConnection, ResponseReaderEvents, MessageWriterEvents {
+  isReused = false;
+  onAvailable: (() => void) | undefined = undefined;
+  onClose: (() => void) | undefined = undefined;
+
+  readonly #socket: Socket;
+  readonly #clock: Clock;
+  readonly #settings: Http1ClientSettings;
+  readonly #reader: ResponseReader;
+  readonly #writer: MessageWriter;
+  readonly #deadline: Deadline;
+  #state: "idle" | "busy" | "closed" = "idle";
+  #exchange: Exchange | undefined = undefined;
+  #resolve: ((response: Response) => void) | undefined = undefined;
+  #reject: ((error: MeshError) => void) | undefined = undefined;
+  #isRequestWritten = false;
+  /** No request follows the one under way. */
+  #isLast = false;
+  #isPaused = false;
+  #isTunnel = false;
+  #idleMs: number;
+
+  constructor(socket: Socket, clock: Clock, settings: Http1ClientSettings) {
+    this.#socket = socket;
+    this.#clock = clock;
+    this.#settings = settings;
+    this.#idleMs = settings.idleTimeoutMs;
+    this.#reader = new ResponseReader(settings, this);
+    this.#writer = new MessageWriter(socket, this);
+    this.#deadline = new Deadline(clock, () => this.destroy());
+    this.#awaitRequest();
+    socket.on("error", (error) => this.#lost(error));
+    socket.on("close", () => this.#lost(undefined));
+    socket.on("end", () => this.#ended());
+    socket.on("data", (chunk: Buffer) => this.#feed(chunk));
+  }
+
+  get capacity(): number {
+    // A timer may be late; the promise of the server is not.
+    if (this.#state !== "idle") return 0;
+    return this.#idleMs < this.#settings.idleTimeoutMs && this.#clock.monotonic() >= this.#deadline.at ? 0 : 1;
+  }
+
+  get localAddress(): string {
+    const { localAddress = "", localPort = 0 } = this.#socket;
+    return `${localAddress}:${localPort}`;
+  }
+
+  send(exchange: Exchange): Promise<Response> {
+    if (this.#state !== "idle") return Promise.reject(meshError("reset_before_request", "connection_not_available"));
+    const { body, upgrade } = exchange;
+    const framing: Framing = upgrade !== undefined ? "tunnel" : (body.length ?? "chunked");
+    let head: string;
+    try {
+      head = requestHead(exchange, framing);
+    } catch (thrown) {
+      return Promise.reject(toMeshError(thrown));
+    }
+    this.#state = "busy";
+    this.#exchange = exchange;
+    this.#isRequestWritten = false;
+    this.#reader.expect(exchange.method === "HEAD");
+    const answered = new Promise<Response>((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    exchange.whenCancelled(this.#cancel);
+    // `cancel` may have come before us: then nothing must be written.
+    if (this.#exchange === undefined) return answered;
+    if (upgrade !== undefined) {
+      this.#isRequestWritten = true;
+      this.#writer.writeHead(head);
+    } else this.#writer.write(head, body, framing);
+    return answered;
+  }
+
+  close(): void {
+    if (this.#state === "idle") this.destroy();
+    else this.#isLast = true;
+  }
+
+  destroy(): void {
+    this.#lost(undefined);
+  }
+
+  // --- request out ---
+
+  messageProgressed(): void {}
+
+  messageWritten(): void {
+    if (this.#isTunnel) {
+      // The client's half ended; the server may still send.
+      this.#socket.end();
+      return;
+    }
+    this.#isRequestWritten = true;
+    if (this.#reader.isComplete) this.#completed();
+  }
+
+  messageBroken(cause: MeshError): void {
+    this.#break(cause);
+  }
+
+  // --- response in ---
+
+  #feed(chunk: Buffer): void {
+    if (this.#state === "closed") return;
+    try {
+      this.#reader.feed(chunk);
+    } catch (thrown) {
+      this.#break(meshError("upstream_protocol_error", toMeshError(thrown).detail, thrown));
+      return;
+    }
+    if (this.#reader.isBlocked && !this.#isPaused) {
+      this.#isPaused = true;
+      this.#socket.pause();
+    }
+  }
+
+  interimRead(head: ResponseHead): void {
+    this.#exchange?.inform(head.status, new HeaderList(head.fields));
+  }
+
+  responseRead(head: ResponseHead, body: Body): void {
+    const exchange = this.#exchange!;
+    if (!head.keepsAlive) this.#isLast = true;
+    if (head.keepAliveSeconds !== undefined) {
+      const promisedMs = Math.max(0, head.keepAliveSeconds * 1000 - keepAliveMarginMs);
+      this.#idleMs = Math.min(promisedMs, this.#settings.idleTimeoutMs);
+    }
+    if (head.status === 101) {
+      if (exchange.upgrade === undefined || head.upgrade !== exchange.upgrade) {
+        this.#break(meshError("upstream_protocol_error", "http1.unexpected_switch_of_protocols"));
+        return;
+      }
+      this.#isTunnel = true;
+      this.#isLast = true;
+    }
+    const resolve = this.#resolve!;
+    this.#resolve = undefined;
+    this.#reject = undefined;
+    const headers = new HeaderList(head.fields);
+    if (this.#reader.isComplete) this.#responseEnded();
+    resolve({ status: head.status, reason: head.reason, headers, body });
+    if (this.#isTunnel) this.#writer.tunnel(exchange.body);
+  }
+
+  responseCompleted(): void {
+    this.#responseEnded();
+  }
+
+  bodyResumed(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.#socket.resume();
+  }
+
+  bodyCancelled(cause: MeshError | undefined): void {
+    this.#break(cause ?? meshError("downstream_closed"));
+  }
+
+  #responseEnded(): void {
+    if (this.#isRequestWritten) this.#completed();
+    else {
+      // The answer came before the whole request was sent (RFC 9112 9.3): the rest is not sent, and nothing can follow.
+      this.#isLast = true;
+      this.#writer.abandon();
+      this.#exchange?.body.cancel();
+      this.#completed();
+    }
+  }
+
+  #completed(): void {
+    this.#exchange = undefined;
+    this.isReused = true;
+    if (this.#isPaused) this.bodyResumed();
+    if (this.#isLast || this.#idleMs === 0) {
+      this.destroy();
+      return;
+    }
+    this.#state = "idle";
+    this.#awaitRequest();
+    this.onAvailable?.();
+  }
+
+  #awaitRequest(): void {
+    const now = this.#clock.monotonic();
+    this.#deadline.set(now + this.#idleMs, now);
+  }
+
+  // --- endings ---
+
+  #cancel = (cause: MeshError): void => {
+    this.#break(cause);
+  };
+
+  /** FIN from the server. */
+  #ended(): void {
+    if (this.#state === "closed") return;
+    if (this.#state === "busy" && this.#reader.finish()) {
+      if (this.#isTunnel) this.#tunnelHalfEnded();
+      else {
+        this.#isLast = true;
+        this.#responseEnded();
+      }
+    } else this.#lost(undefined);
+  }
+
+  /** The server ended its half of a tunnel; the connection lives until the client ends the other. */
+  #tunnelHalfEnded(): void {
+    if (this.#exchange?.body.isComplete) this.destroy();
+  }
+
+  /** The connection is gone, or no longer wanted. */
+  #lost(error: Error | undefined): void {
+    if (this.#state === "closed") return;
+    if (this.#state === "busy" && !this.#reader.isComplete) this.#break(this.#resetCause(error));
+    else if (this.#state === "busy" && this.#isTunnel) this.#break(meshError("upstream_reset", "tunnel_closed", error));
+    else this.#close();
+  }
+
+  /** Whether the request may be sent again depends on what the server can have seen of it. RFC 9110 9.2.2, RFC 9112 9.5. */
+  #resetCause(error: Error | undefined): MeshError {
+    const exchange = this.#exchange!;
+    if (this.#resolve === undefined) return meshError("upstream_reset", "upstream_reset_after_response_started", error);
+    const isHarmless =
+      this.isReused &&
+      !this.#reader.hasBytes &&
+      idempotentMethods.has(exchange.method) &&
+      (exchange.body.length === 0 || exchange.body.isUntouched);
+    return isHarmless
+      ? meshError("reset_before_request", "reset_of_idle_connection", error)
+      : meshError("upstream_reset", "upstream_reset_before_response_started", error);
+  }
+
+  /** Ends the exchange under way with `cause`, and the connection with it. */
+  #break(cause: MeshError): void {
+    if (this.#state === "closed") return;
+    const exchange = this.#exchange;
+    const reject = this.#reject;
+    this.#resolve = undefined;
+    this.#reject = undefined;
+    this.#exchange = undefined;
+    this.#writer.abandon();
+    this.#close();
+    this.#reader.fail(cause);
+    exchange?.body.cancel(cause);
+    reject?.(cause);
+  }
+
+  #close(): void {
+    this.#state = "closed";
+    this.#deadline.stop();
+    this.#socket.destroy();
+    this.onClose?.();
+  }
+}

@@ -1,0 +1,64 @@
+import type { MeshError } from "../errors.ts";
+import { Body } from "./body.ts";
+import type { Exchange, Response } from "./exchange.ts";
+import { HeaderList } from "./header-list.ts";
+
+/** https://grpc.github.io/grpc/core/md_doc_statuscodes.html */
+const grpcNumbers: Readonly<Record<string, number>> = {
+  OK: 0,
+  CANCELLED: 1,
+  UNKNOWN: 2,
+  INVALID_ARGUMENT: 3,
+  DEADLINE_EXCEEDED: 4,
+  NOT_FOUND: 5,
+  ALREADY_EXISTS: 6,
+  PERMISSION_DENIED: 7,
+  RESOURCE_EXHAUSTED: 8,
+  FAILED_PRECONDITION: 9,
+  ABORTED: 10,
+  OUT_OF_RANGE: 11,
+  UNIMPLEMENTED: 12,
+  INTERNAL: 13,
+  UNAVAILABLE: 14,
+  DATA_LOSS: 15,
+  UNAUTHENTICATED: 16,
+};
+
+/**
+ * The answer that a client gets for `error`, and the only place that decides it: plain text that names the reason, or for gRPC
+ * requests a trailers-only response. Also notes the error's flag and detail on the exchange for the access log. Status 0
+ * (`downstream_closed`) stands for an answer that nobody will read; codecs send nothing for it.
+ */
+export function localReply(exchange: Exchange, error: MeshError): Response {
+  exchange.addFlag(error.entry.flag);
+  exchange.errorCode = error.code;
+  exchange.detail = error.detail === "" ? error.code : error.detail;
+  if (isGrpc(exchange)) return grpcReply(error);
+  const body = Buffer.from(`${error.message}\n`);
+  const headers = new HeaderList(["content-type", "text/plain", "content-length", String(body.length)]);
+  return { status: error.entry.http, reason: "", headers, body: Body.of(body) };
+}
+
+function grpcReply(error: MeshError): Response {
+  const headers = new HeaderList([
+    "content-type",
+    "application/grpc",
+    "grpc-status",
+    String(grpcNumbers[error.entry.grpc] ?? 2),
+    "grpc-message",
+    percentEncode(error.message),
+  ]);
+  return { status: error.entry.http === 0 ? 0 : 200, reason: "", headers, body: Body.empty() };
+}
+
+function isGrpc(exchange: Exchange): boolean {
+  const type = exchange.headers.get("content-type");
+  return type !== undefined && /^application\/grpc(?:$|[+;])/i.test(type);
+}
+
+/** grpc-message is percent-encoded outside printable ASCII (PROTOCOL-HTTP2.md, "Status-Message"). */
+function percentEncode(text: string): string {
+  return text.replace(/[^ -$&-~]/gu, (character) =>
+    Array.from(Buffer.from(character), (octet) => `%${octet.toString(16).toUpperCase().padStart(2, "0")}`).join(""),
+  );
+}
