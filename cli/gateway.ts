@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import type { ProxyOptions } from "../proxy/config.ts";
-import { addProxyOptions, runProxy } from "./proxy.ts";
+import { addProxyOptions, runSidecarOrGateway } from "./proxy.ts";
 
 /** `weft gateway`: a proxy at the edge, which opens what Gateway resources with matching selectors ask for. */
 export function gatewayCommand(): Command {
@@ -11,5 +11,5 @@ export function gatewayCommand(): Command {
       (value: string, before: readonly string[]) => [...before, value],
       [],
     )
-    .action((options: Omit<ProxyOptions, "kind">) => runProxy({ ...options, kind: "gateway" }));
+    .action((options: Omit<ProxyOptions, "kind">) => runSidecarOrGateway({ ...options, kind: "gateway" }));
 }

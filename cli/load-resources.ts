@@ -1,7 +1,7 @@
 import type { Problem } from "../common/base/problem.ts";
-import type { Snapshot } from "../control-plane/snapshot/snapshot.ts";
 import type { Resource } from "../control-plane/resources/resource.ts";
 import { formatKey } from "../control-plane/resources/resource.ts";
+import type { Snapshot } from "../control-plane/snapshot/snapshot.ts";
 import { readFiles } from "./read-files.ts";
 
 /** What lies in some files, read as the control plane would read it. */

@@ -27,7 +27,9 @@ const verbs = [
 ];
 
 const program = new Command("weft")
-  .description("Weft, a service mesh: a sidecar beside every workload, a control plane that pushes rules to all.")
+  .description(
+    "Weft, a service mesh: a sidecar beside every workload, a control plane that pushes rules to all.",
+  )
   .version(version())
   .helpCommand("help [command]", "explain a command");
 for (const verb of verbs) {
@@ -52,7 +54,9 @@ function report(error: unknown): number {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return 0;
     const isHelp = error.code === "commander.help";
-    const line = isHelp ? "a command is missing; weft --help lists them" : error.message.replace(/^error: /, "");
+    const line = isHelp
+      ? "a command is missing; weft --help lists them"
+      : error.message.replace(/^error: /, "");
     process.stderr.write(`weft: ${line.replaceAll("\n", " ")}\n`);
     return 2;
   }

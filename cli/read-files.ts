@@ -23,7 +23,9 @@ export async function readFiles(verb: string, path: string): Promise<readonly Re
     if (files.length > 0) return files;
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    throw wrongUse(`weft ${verb}: cannot read ${path}: ${code === "ENOENT" ? "there is no such file or folder" : message}`);
+    throw wrongUse(
+      `weft ${verb}: cannot read ${path}: ${code === "ENOENT" ? "there is no such file or folder" : message}`,
+    );
   }
   throw wrongUse(`weft ${verb}: there is no .yaml, .yml or .json file in ${path}`);
 }

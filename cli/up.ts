@@ -22,9 +22,14 @@ interface UpOptions {
 /** `weft up FILE` */
 export function upCommand(): Command {
   return new Command("up")
-    .description("run a whole mesh on this machine: control plane, gateways, sidecars and the workloads' own commands")
+    .description(
+      "run a whole mesh on this machine: control plane, gateways, sidecars and the workloads' own commands",
+    )
     .argument("<file>", "mesh file (kind: LocalMesh)")
-    .option("--port-base <port>", "move every port: the control plane to PORT+10 and PORT+14, the rest above (default: 15000)")
+    .option(
+      "--port-base <port>",
+      "move every port: the control plane to PORT+10 and PORT+14, the rest above (default: 15000)",
+    )
     .option("--state <dir>", "where state is kept (env WEFT_STATE)", readCliConfig().state)
     .option("--fresh", "forget what earlier runs applied and remembered", false)
     .action(up);
@@ -33,15 +38,20 @@ export function upCommand(): Command {
 async function up(file: string, options: UpOptions): Promise<void> {
   const { environment } = readCliConfig();
   const text = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
-    throw wrongUse(`weft up: cannot read ${file}: ${error.code === "ENOENT" ? "there is no such file" : error.message}`);
+    throw wrongUse(
+      `weft up: cannot read ${file}: ${error.code === "ENOENT" ? "there is no such file" : error.message}`,
+    );
   });
-  const mesh = valueOf(parseMeshFile(text, file));
-  const plan = valueOf(planPorts(mesh, portBase(options.portBase)));
+  const mesh = valueOrProblems(parseMeshFile(text, file));
+  const plan = valueOrProblems(planPorts(mesh, portBase(options.portBase)));
   const taken = await takenPorts(plannedPorts(plan));
   if (taken.length > 0) {
     const lines = taken
       .slice(0, 5)
-      .map(({ port, owner, holder }) => `port ${port} (${owner}) is taken${holder === undefined ? "" : ` by ${holder}`}`);
+      .map(
+        ({ port, owner, holder }) =>
+          `port ${port} (${owner}) is taken${holder === undefined ? "" : ` by ${holder}`}`,
+      );
     if (taken.length > 5) lines.push(`… and ${taken.length - 5} more`);
     lines.push(`stop what has them, or move the whole mesh, such as with --port-base ${plan.base + 2000}`);
     throw new CliError(1, lines.join("\n"));
@@ -98,7 +108,7 @@ function ownCommand(): string {
   return import.meta.url.endsWith(".ts") ? "npm run -s weft --" : "npx weft";
 }
 
-function valueOf<T>(result: Result<T>): T {
+function valueOrProblems<T>(result: Result<T>): T {
   if (result.ok) return result.value;
   throw invalidInput(result.problems);
 }

@@ -23,5 +23,7 @@ async function validate(paths: readonly string[], { alone }: ValidateOptions): P
     const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
     throw new CliError(1, [...problems.map(formatProblem), count].join("\n"));
   }
-  process.stdout.write(`${resources.length} ${resources.length === 1 ? "resource is" : "resources are"} valid\n`);
+  process.stdout.write(
+    `${resources.length} ${resources.length === 1 ? "resource is" : "resources are"} valid\n`,
+  );
 }

@@ -132,10 +132,12 @@ describe("generateResources", () => {
 describe("fillNotes", () => {
   it("it fills in this run's addresses and leaves the shell's own variables", () => {
     const text =
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: placeholders are what is tested
       "${gateway.gw} ${gateway.gw.8443} ${outbound.b} ${sidecar.gw} ${weft} ${here} ${HOME} $(seq 3)";
     const fill = (base?: number) =>
       fillNotes(text, { plan: plan(small, base), command: "npx weft", folder: "x" });
     expect(fill()).toBe(
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: placeholders are what is tested
       "http://127.0.0.1:8080 http://127.0.0.1:8443 http://127.0.0.1:15121 http://127.0.0.1:15020 npx weft x ${HOME} $(seq 3)",
     );
     expect(fill(20_000)).toMatch(/:20040 .*:20041 .*WEFT_CONTROL_PLANE=127\.0\.0\.1:20014 npx weft/);

@@ -179,16 +179,16 @@ describe("order", () => {
     await shop.start("payment", "v1", paymentRoutes);
     await shop.start("order", "v1", orderRoutes());
 
-    expect((await shop.call("order", "/order", { method: "POST" })).status).toBe(401);
+    expect((await shop.call("order", "/order/orders", { method: "POST" })).status).toBe(401);
     const login = { method: "POST", body: JSON.stringify({ user: "Anna", password: "anna" }) };
     const { token } = (await shop.call("auth", "/login", login)).json;
     const headers = { authorization: `Bearer ${token}` };
-    const order = () => shop.call("order", "/order", { method: "POST", headers });
+    const order = () => shop.call("order", "/order/orders", { method: "POST", headers });
     const put = (product: number, quantity: number) =>
       shop.call("cart", "/cart/items", {
         method: "POST",
         headers,
-        body: JSON.stringify({ product, quantity, price: 1 }),
+        body: JSON.stringify({ productId: product, quantity, price: 1 }),
       });
 
     expect((await order()).status).toBe(409);
@@ -201,7 +201,7 @@ describe("order", () => {
       through: ["cart-v1", "customer-v1", "payment-v1"],
     });
     expect((await shop.call("cart", "/cart", { headers })).json.items).toEqual([]);
-    expect((await shop.call("order", "/order", { headers })).json.orders).toHaveLength(1);
+    expect((await shop.call("order", "/order/orders", { headers })).json.orders).toHaveLength(1);
 
     await put(2, 50);
     expect((await order()).status).toBe(402);

@@ -4,7 +4,7 @@ import { runService, ServiceError } from "../lib/service.ts";
 import { signedInUser } from "../lib/signed-in-user.ts";
 
 export interface CartItem {
-  readonly product: number;
+  readonly productId: number;
   readonly name: string;
   /** Cents for one. */
   readonly price: number;
@@ -25,7 +25,7 @@ export function cartRoutes(): ServiceRoutes {
     "POST /cart/items": async (request) => {
       const user = await signedInUser(request);
       const body = await request.json();
-      const id = integerField(body, "product", 1, 1_000_000);
+      const id = integerField(body, "productId", 1, 1_000_000);
       const quantity = integerField(body, "quantity", 1, 100);
       const product = await request.call("product", `/productms/products/${id}`);
       if (product.status === 404) throw new ServiceError(404, `there is no product ${id}`);
@@ -33,8 +33,8 @@ export function cartRoutes(): ServiceRoutes {
       if (product.status !== 200 || typeof name !== "string" || typeof price !== "number") {
         throw new ServiceError(503, "product is not available");
       }
-      const others = (carts.get(user) ?? []).filter((item) => item.product !== id);
-      carts.set(user, [...others, { product: id, name, price, quantity }]);
+      const others = (carts.get(user) ?? []).filter((item) => item.productId !== id);
+      carts.set(user, [...others, { productId: id, name, price, quantity }]);
       return { status: 201, body: view(user) };
     },
 

@@ -9,12 +9,12 @@ export function orderRoutes(): ServiceRoutes {
   const orders = new Map<string, Record<string, unknown>[]>();
 
   return {
-    "GET /order": async (request) => {
+    "GET /order/orders": async (request) => {
       const user = await signedInUser(request);
       return { body: { user, orders: orders.get(user) ?? [] } };
     },
 
-    "POST /order": async (request) => {
+    "POST /order/orders": async (request) => {
       const user = await signedInUser(request);
       const [cart, customer] = await Promise.all([
         request.call("cart", "/cart"),

@@ -50,7 +50,7 @@ async function showProduct(id) {
   const add = make("button", { type: "button" }, ["Put into cart"]);
   add.addEventListener("click", () =>
     act(add, async () => {
-      await call("/cart/items", { product: product.id, quantity: Number(quantity.value) });
+      await call("/cart/items", { productId: product.id, quantity: Number(quantity.value) });
       await countCart();
       say(`${product.name} is in your cart.`);
     }),
@@ -103,7 +103,7 @@ async function showCart() {
   const order = make("button", { type: "button" }, ["Order now"]);
   order.addEventListener("click", () =>
     act(order, async () => {
-      const placed = await call("/order", {});
+      const placed = await call("/order/orders", {});
       for (const name of placed.through) noteServedBy(name.replace(/-[^-]*$/, ""), name);
       await countCart();
       location.hash = "#/orders";
@@ -121,7 +121,7 @@ async function showCart() {
 
 async function showOrders() {
   if (!session) return [make("p", {}, ["Sign in to see your orders."])];
-  const { orders } = await call("/order");
+  const { orders } = await call("/order/orders");
   if (orders.length === 0) return [make("p", {}, ["You have not ordered yet."])];
   return orders
     .toReversed()
