@@ -1,0 +1,51 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { FakeClock } from "../../test/support/fake-clock.ts";
+import { operatorNames } from "./access-log-operators.ts";
+import { envoyBuckets } from "./histogram-buckets.ts";
+import { HttpMetrics } from "./http-metrics.ts";
+import { MetricRegistry } from "./metric-registry.ts";
+import { proxyMetrics } from "./proxy-metrics.ts";
+import { standardLabelNames } from "./standard-labels.ts";
+
+describe("the reference pages", () => {
+  it("lists every metric with its type, and no other", async () => {
+    const registry = new MetricRegistry();
+    proxyMetrics(registry, {
+      activeRequests: () => 0,
+      activeConnections: () => 0,
+      isXdsConnected: () => false,
+      configVersions: () => ({}),
+      configRejections: () => 0,
+    });
+    const self = { name: "", namespace: "", serviceAccount: "", labels: {} };
+    new HttpMetrics({ registry, clock: new FakeClock(), self, serviceOf: () => undefined });
+    const { body } = await registry.expose();
+    const printed = Array.from(
+      body.matchAll(/^# TYPE (\w+) (\w+)$/gm),
+      ([, name, type]) => `${name} ${type}`,
+    );
+    const listed = Array.from(
+      page("metrics").matchAll(/^\| `(\w+)` +\| (counter|gauge|histogram) /gm),
+      ([, name, type]) => `${name} ${type}`,
+    );
+    expect(listed.toSorted()).toEqual(printed.toSorted());
+  });
+
+  it("explains every label and names the buckets", () => {
+    const labels = Array.from(
+      page("metrics").matchAll(/^\| ((?:`\w+`(?:, )?)+) +\| (?!counter|gauge|histogram)/gm),
+    ).flatMap(([, cell]) => Array.from(cell!.matchAll(/\w+/g), ([name]) => name));
+    expect(labels.toSorted()).toEqual([...standardLabelNames].toSorted());
+    expect(page("metrics")).toContain(`${envoyBuckets.join(", ")}.`);
+  });
+
+  it("lists every access log operator, and no other", () => {
+    const listed = Array.from(page("access-log").matchAll(/^\| `([A-Z_]+)` +\|/gm), ([, name]) => name!);
+    expect(listed.toSorted()).toEqual([...operatorNames()].toSorted());
+  });
+});
+
+function page(name: string): string {
+  return readFileSync(new URL(`../../docs/reference/${name}.md`, import.meta.url), "utf8");
+}
