@@ -138,7 +138,7 @@ const operators: ReadonlyMap<string, Operator> = new Map<string, Operator>([
   ["TRAILER", absentWithArgument],
   ["PROTOCOL", plain((exchange) => exchange.protocol)],
   ["RESPONSE_CODE", plain((exchange) => exchange.status)],
-  ["RESPONSE_FLAGS", plain((exchange) => exchange.flags || undefined)],
+  ["RESPONSE_FLAGS", plain((exchange) => exchange.flags || "-")],
   ["RESPONSE_CODE_DETAILS", plain((exchange) => exchange.detail.replaceAll(" ", "_") || undefined)],
   ["CONNECTION_TERMINATION_DETAILS", absent],
   [

@@ -61,7 +61,7 @@ describe("the access log", () => {
       path: "/before",
       duration: 8,
       upstream_host: "10.0.0.7:9080",
-      response_flags: null,
+      response_flags: "-",
     });
   });
 

@@ -16,7 +16,6 @@ export interface ProxyGauges {
 /** Counters that the data path's parts are given. */
 export interface ProxyCounters {
   readonly retries: CounterChild;
-  readonly mirrorsSent: CounterChild;
   readonly mirrorsDropped: CounterChild;
   readonly accessLogLinesDropped: CounterChild;
   /** Counts what ended a request early, whether an exchange existed or the codec refused the bytes before. */
@@ -56,7 +55,6 @@ export function proxyMetrics(registry: MetricRegistry, gauges: ProxyGauges): Pro
   for (const code of Object.keys(errorCatalogue)) errors(code).inc(0);
   return {
     retries: registry.counter("weft_retry_total", "Attempts after the first."),
-    mirrorsSent: registry.counter("weft_mirror_total", "Copies sent to mirrors."),
     mirrorsDropped: registry.counter("weft_mirror_dropped_total", "Copies not sent, to protect the primary."),
     accessLogLinesDropped: registry.counter(
       "weft_access_log_dropped_total",
