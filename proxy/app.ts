@@ -10,7 +10,6 @@ import type { SocketAddress } from "../common/model/node.ts";
 import type { Route } from "../common/model/route.ts";
 import { AdminServer } from "./admin/admin-server.ts";
 import { Readiness } from "./admin/readiness.ts";
-import { checkVirtualHost } from "./check-routes.ts";
 import { ClusterManager } from "./cluster/cluster-manager.ts";
 import { systemResolver } from "./cluster/resolver.ts";
 import type { ProxySettings } from "./config.ts";
@@ -24,7 +23,7 @@ import { idleGraceMs, ListenerSet } from "./listener-set.ts";
 import { acceptOutbound } from "./outbound/accept.ts";
 import { RouteTables } from "./outbound/routes.ts";
 import { isOwnAddress } from "./own-address.ts";
-import { toUpdates } from "./restore.ts";
+import { applyRestored, toUpdates } from "./restore.ts";
 import { runUntilSignal } from "./run.ts";
 import { LastGood } from "./state/last-good.ts";
 import type { ProxyConfig } from "./state/proxy-config.ts";
@@ -32,7 +31,9 @@ import { ResourceState } from "./state/resource-state.ts";
 import type { Log } from "./telemetry/log.ts";
 import { createLog } from "./telemetry/log.ts";
 import { createTelemetry } from "./telemetry-set.ts";
-import type { ResourceSink } from "./xds/resource-update.ts";
+import type { ResourceSink, ResourceUpdate } from "./xds/resource-update.ts";
+import type { XdsClientEvents } from "./xds/stream.ts";
+import { XdsClient } from "./xds/stream.ts";
 
 /** A proxy that runs. */
 export interface ProxyApp {
@@ -74,6 +75,7 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
   };
   const readiness = new Readiness(["first config", "listeners"]);
   let rejections = 0;
+  let xds: XdsClient | undefined;
 
   // --- upstream side ---
   const clusters: ClusterManager = new ClusterManager({
@@ -94,8 +96,11 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
     serviceOf: (cluster) => clusters.get(cluster)?.config?.service,
     gauges: {
       activeConnections: () => listeners.connections,
-      isXdsConnected: () => false,
-      configVersions: () => ({}),
+      isXdsConnected: () => xds?.isConnected ?? false,
+      configVersions: () =>
+        Object.fromEntries(
+          Array.from(xds?.systemVersions ?? [], ([type, version]) => [type.replace("-", "_"), version]),
+        ),
       configRejections: () => rejections,
     },
   });
@@ -124,9 +129,7 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
   const report = (message: string, problems: readonly Problem[]) => {
     if (problems.length > 0) log.warn(message, { problems: problems.map(formatProblem) });
   };
-  const state = new ResourceState({
-    checkVirtualHost: (virtualHost) => checkVirtualHost(virtualHost, build),
-  });
+  const state = new ResourceState();
   const lastGood =
     settings.stateDirectory === undefined
       ? undefined
@@ -174,12 +177,26 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
 
   // --- start ---
   const adminAddress = settings.admin === undefined ? undefined : await admin.start(settings.admin);
+  let known: readonly ResourceUpdate[] = [];
   if (lastGood !== undefined) {
     const { resources, problems } = await lastGood.load();
     const restored = toUpdates(resources);
     report("the last good config was not read completely", [...problems, ...restored.problems]);
-    for (const update of restored.updates) await sink.apply(update);
+    known = await applyRestored(sink, restored.updates);
     if (resources.length > 0) log.info("serving from the last good config", { resources: resources.length });
+  }
+  if (settings.controlPlane !== undefined) {
+    xds = new XdsClient({
+      servers: [settings.controlPlane],
+      node,
+      version: settings.version,
+      sink,
+      clock,
+      random,
+      known,
+      events: xdsEvents(log),
+    });
+    xds.start();
   }
 
   return {
@@ -194,6 +211,7 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
     drain,
     stop: async () => {
       cancelTidying();
+      await xds?.stop();
       listeners.stop();
       clusters.stop();
       await lastGood?.flush();
@@ -212,6 +230,21 @@ function noteProgress(readiness: Readiness, { received, routes }: ProxyConfig): 
     ({ http }) => http.routes.kind === "inline" || routes.has(http.routes.routeConfigName),
   );
   if (isComplete) readiness.done("first config");
+}
+
+function xdsEvents(log: Log): XdsClientEvents {
+  const where = ({ host, port }: SocketAddress) => `${host}:${port}`;
+  return {
+    connected: (server) => log.info("connected to the control plane", { server: where(server) }),
+    disconnected: (server, reason, retryMs) =>
+      log.warn("no control plane; serving what is known", {
+        server: where(server),
+        reason,
+        retryMs: Math.round(retryMs),
+      }),
+    acked: (type, version) => log.debug("accepted config", { type, version }),
+    nacked: (type, version) => log.debug("refused config", { type, version }),
+  };
 }
 
 const tidyEveryMs = 60_000;

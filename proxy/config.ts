@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { parseDuration } from "../common/base/duration.ts";
 import type { Problem } from "../common/base/problem.ts";
 import type { Result } from "../common/base/result.ts";
@@ -13,6 +14,8 @@ import { isLogLevel, logLevels } from "./telemetry/log.ts";
 
 /** Everything a proxy is told from outside. Frozen; read once. */
 export interface ProxySettings {
+  /** The package's version, which the control plane shows. */
+  readonly version: string;
   readonly node: ProxyNode;
   /** Absent: no control plane is asked; the last good copy, or what a test hands in, is all there is. */
   readonly controlPlane?: SocketAddress;
@@ -90,6 +93,7 @@ export function readProxySettings(
   const accessLog = options.accessLog ?? environment["WEFT_ACCESS_LOG"] ?? "off";
   const logLevel = options.logLevel ?? environment["WEFT_LOG_LEVEL"] ?? "info";
   const settings: ProxySettings = {
+    version: packageVersion(),
     node,
     ...present("controlPlane", controlPlane),
     ...present("admin", admin),
@@ -103,6 +107,19 @@ export function readProxySettings(
     pool: defaultPoolSettings,
   };
   return reader.problems.length > 0 ? failed(reader.problems) : ok(Object.freeze(settings));
+}
+
+/** package.json lies one folder up from the sources, two from dist. */
+function packageVersion(): string {
+  for (const path of ["../package.json", "../../package.json"]) {
+    try {
+      const manifest = JSON.parse(readFileSync(new URL(path, import.meta.url), "utf8")) as {
+        version?: string;
+      };
+      return manifest.version ?? "unknown";
+    } catch {}
+  }
+  return "unknown";
 }
 
 /** Reads one text after the other and remembers all that was wrong. What it returns for a bad text is not used. */

@@ -1,11 +1,7 @@
 import type { Problem } from "../common/base/problem.ts";
-import type { Result } from "../common/base/result.ts";
-import { decodeCluster } from "../common/xds/cluster.ts";
-import { decodeEndpoints } from "../common/xds/endpoint.ts";
-import { decodeListener } from "../common/xds/listener.ts";
-import { decodeRouteConfiguration, decodeVirtualHost } from "../common/xds/route.ts";
+import { decodeResource } from "../common/xds/decode-resource.ts";
 import type { StoredResource } from "./state/last-good.ts";
-import type { ResourceType, ResourceUpdate } from "./xds/resource-update.ts";
+import type { ResourceSink, ResourceType, ResourceUpdate } from "./xds/resource-update.ts";
 
 /** What lay on disk as the messages that brought it, in the order that makes before it breaks. What no longer decodes is left out and named. */
 export function toUpdates(stored: readonly StoredResource[]): {
@@ -17,7 +13,7 @@ export function toUpdates(stored: readonly StoredResource[]): {
   for (const type of order) {
     const updated = new Map<string, unknown>();
     for (const { name, version, bytes } of stored.filter((resource) => resource.type === type)) {
-      const decoded = decoders[type](bytes);
+      const decoded = decodeResource(type, bytes);
       if (decoded.ok) updated.set(name, { value: decoded.value, version, bytes });
       else
         problems.push(
@@ -29,6 +25,20 @@ export function toUpdates(stored: readonly StoredResource[]): {
   return { updates, problems };
 }
 
+/** Puts restored updates to use; answers with what of them was accepted, which is what the control plane may be told that we have. */
+export async function applyRestored(
+  sink: ResourceSink,
+  updates: readonly ResourceUpdate[],
+): Promise<readonly ResourceUpdate[]> {
+  const accepted: ResourceUpdate[] = [];
+  for (const update of updates) {
+    const refused = new Set((await sink.apply(update)).map(({ name }) => name));
+    const updated = new Map<string, unknown>([...update.updated].filter(([name]) => !refused.has(name)));
+    accepted.push({ ...update, updated } as unknown as ResourceUpdate);
+  }
+  return accepted;
+}
+
 const order: readonly ResourceType[] = [
   "cluster",
   "endpoints",
@@ -36,11 +46,3 @@ const order: readonly ResourceType[] = [
   "virtual-host",
   "listener",
 ];
-
-const decoders: Readonly<Record<ResourceType, (bytes: Uint8Array) => Result<unknown>>> = {
-  cluster: decodeCluster,
-  endpoints: decodeEndpoints,
-  "route-configuration": decodeRouteConfiguration,
-  "virtual-host": decodeVirtualHost,
-  listener: decodeListener,
-};

@@ -2,7 +2,10 @@ import type { ProxyApp } from "./app.ts";
 import type { ProxySettings } from "./config.ts";
 
 /** What `runProxy` needs of `startProxy`, so that the process's signals and the composition stay apart. */
-export type StartProxy = (settings: ProxySettings, events: { readonly onQuit: () => void }) => Promise<ProxyApp>;
+export type StartProxy = (
+  settings: ProxySettings,
+  events: { readonly onQuit: () => void },
+) => Promise<ProxyApp>;
 
 /**
  * Runs a proxy until SIGTERM, SIGINT or /quitquitquit, then drains. Answers with the process's exit code: 0 after a drain, 1 when it could
@@ -20,7 +23,9 @@ export async function runUntilSignal(start: StartProxy, settings: ProxySettings)
     end(why);
   };
   const crash = (thrown: unknown) => {
-    process.stderr.write(`${JSON.stringify({ level: "fatal", msg: "uncaught exception", err: describe(thrown) })}\n`);
+    process.stderr.write(
+      `${JSON.stringify({ level: "fatal", msg: "uncaught exception", err: describe(thrown) })}\n`,
+    );
     process.exit(1);
   };
   process.on("SIGTERM", onEnd).on("SIGINT", onEnd);

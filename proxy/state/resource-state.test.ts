@@ -1,13 +1,14 @@
 import { describe, expect, it } from "vitest";
 import type { Listener } from "../../common/model/listener.ts";
 import type { RouteConfiguration, VirtualHost } from "../../common/model/route.ts";
+import { plainRoute } from "../../test/support/routes.ts";
 import type { ResourceType, ResourceUpdate } from "../xds/resource-update.ts";
 import { clustersNamedBy } from "./proxy-config.ts";
 import { ResourceState } from "./resource-state.ts";
 
 describe("ResourceState", () => {
   it("adds virtual hosts that arrive one by one to their route configuration", () => {
-    const state = newState();
+    const state = new ResourceState();
     take(state, update("virtual-host", { "http_proxy/a": host("a"), "9080/b": host("b") }));
     take(state, update("route-configuration", { http_proxy: configuration("http_proxy") }));
     take(state, update("virtual-host", { "http_proxy/c": host("c") }));
@@ -16,7 +17,7 @@ describe("ResourceState", () => {
   });
 
   it("keeps unchanged virtual hosts the same objects when one changes", () => {
-    const state = newState();
+    const state = new ResourceState();
     take(state, update("route-configuration", { r: configuration("r") }));
     take(state, update("virtual-host", { "r/a": host("a"), "r/b": host("b") }));
     const before = state.current.routes.get("r")!.virtualHosts;
@@ -27,7 +28,7 @@ describe("ResourceState", () => {
   });
 
   it("drops a virtual host that was removed and a configuration that was", () => {
-    const state = newState();
+    const state = new ResourceState();
     take(state, update("route-configuration", { r: configuration("r") }));
     take(state, update("virtual-host", { "r/a": host("a"), "r/b": host("b") }));
     take(state, update("virtual-host", {}, ["r/a"]));
@@ -37,25 +38,20 @@ describe("ResourceState", () => {
   });
 
   it("refuses one bad resource by name while the others apply, and keeps its last good version", () => {
-    const state = newState((virtualHost) =>
-      virtualHost.domains.includes("bad") ? [{ path: "routes[0].match", why: "regex does not parse" }] : [],
-    );
+    const state = new ResourceState();
     take(state, update("route-configuration", { r: configuration("r") }));
     take(state, update("virtual-host", { "r/a": host("a", ["a"]) }));
-    const mixed = update("virtual-host", { "r/a": host("a", ["bad"]), "r/b": host("b", ["b"]) });
-    expect(take(state, mixed)).toEqual([
-      { name: "r/a", problems: [{ path: "routes[0].match", why: "regex does not parse" }] },
-    ]);
-    expect(state.current.routes.get("r")!.virtualHosts.map(({ domains }) => domains)).toEqual([["a"], ["b"]]);
-  });
-
-  it("accepts warnings", () => {
-    const state = newState(() => [{ path: "", why: "odd", severity: "warning" }]);
-    expect(take(state, update("virtual-host", { "r/a": host("a") }))).toEqual([]);
+    const bad = {
+      ...host("a", ["a"]),
+      routes: [plainRoute("bad", { path: { kind: "regex", value: "(a+" } })],
+    };
+    const rejections = take(state, update("virtual-host", { "r/a": bad, "r/b": host("b", ["b"]) }));
+    expect(rejections).toMatchObject([{ name: "r/a", problems: [{ path: "routes[0].match.path" }] }]);
+    expect(state.current.routes.get("r")!.virtualHosts.map(({ routes }) => routes)).toEqual([[], []]);
   });
 
   it("refuses a virtual host that claims another's domain, whoever comes first by name", () => {
-    const state = newState();
+    const state = new ResourceState();
     take(state, update("virtual-host", { "r/m": host("m", ["shop"]) }));
     const [rejection] = take(state, update("virtual-host", { "r/a": host("a", ["a", "shop"]) }));
     expect(rejection!.name).toBe("r/a");
@@ -64,21 +60,21 @@ describe("ResourceState", () => {
   });
 
   it("lets a domain move from one virtual host to another in one message", () => {
-    const state = newState();
+    const state = new ResourceState();
     take(state, update("virtual-host", { "r/a": host("a", ["shop"]), "r/b": host("b", ["b"]) }));
     const moved = update("virtual-host", { "r/b": host("b", ["b", "shop"]), "r/a": host("a", ["a"]) });
     expect(take(state, moved)).toEqual([]);
   });
 
   it("lets two route configurations use the same domain", () => {
-    const state = newState();
+    const state = new ResourceState();
     expect(take(state, update("virtual-host", { "r/a": host("a", ["x"]), "s/a": host("a", ["x"]) }))).toEqual(
       [],
     );
   });
 
   it("refuses a listener on an address that another has, and one without filter chains", () => {
-    const state = newState();
+    const state = new ResourceState();
     take(state, update("listener", { old: listener("old", 8080) }));
     const rejections = take(
       state,
@@ -96,13 +92,13 @@ describe("ResourceState", () => {
   });
 
   it("lets a listener take the port of one that goes in the same message", () => {
-    const state = newState();
+    const state = new ResourceState();
     take(state, update("listener", { old: listener("old", 8080) }));
     expect(take(state, update("listener", { fresh: listener("fresh", 8080) }, ["old"]))).toEqual([]);
   });
 
   it("never changes a config that it gave out", () => {
-    const state = newState();
+    const state = new ResourceState();
     take(state, update("listener", { a: listener("a", 1) }));
     const before = state.current;
     take(state, update("listener", { b: listener("b", 2) }, ["a"]));
@@ -121,12 +117,6 @@ describe("clustersNamedBy", () => {
     expect([...clustersNamedBy(named as unknown as RouteConfiguration)]).toEqual(["v1", "v2"]);
   });
 });
-
-function newState(checkVirtualHost: (host: VirtualHost) => readonly Problem[] = () => []): ResourceState {
-  return new ResourceState({ checkVirtualHost });
-}
-
-type Problem = import("../../common/base/problem.ts").Problem;
 
 function take(state: ResourceState, message: ResourceUpdate) {
   const rejections = state.check(message);

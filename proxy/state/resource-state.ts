@@ -1,25 +1,16 @@
 import type { Problem } from "../../common/base/problem.ts";
 import type { Listener } from "../../common/model/listener.ts";
 import type { RouteConfiguration, VirtualHost } from "../../common/model/route.ts";
+import { checkRoutes } from "../../common/routing/check-routes.ts";
 import type { Rejection, ResourceUpdate } from "../xds/resource-update.ts";
 import { checkDomains } from "./check-domains.ts";
 import { checkListeners } from "./check-listeners.ts";
 import type { ProxyConfig, Received } from "./proxy-config.ts";
 import { emptyConfig } from "./proxy-config.ts";
 
-export interface ResourceStateParts {
-  /** What stands in the way of compiling a virtual host, such as a regular expression that does not parse. */
-  readonly checkVirtualHost: (virtualHost: VirtualHost) => readonly Problem[];
-}
-
 /** Receives resources, judges them and holds the config that follows. Judging changes nothing; `commit` is one assignment. */
 export class ResourceState {
-  readonly #parts: ResourceStateParts;
   #current: ProxyConfig = emptyConfig;
-
-  constructor(parts: ResourceStateParts) {
-    this.#parts = parts;
-  }
 
   get current(): ProxyConfig {
     return this.#current;
@@ -51,27 +42,19 @@ export class ResourceState {
     if (update.type === "listener") {
       const found = checkListeners(merged(this.#current.received.listener, update), update.updated);
       for (const [name, { value }] of update.updated) {
-        yield [name, [...(found.get(name) ?? []), ...this.#problemsOfInlineRoutes(value)]];
+        yield [name, [...(found.get(name) ?? []), ...problemsOfInlineRoutes(value)]];
       }
     } else if (update.type === "route-configuration") {
       for (const [name, { value }] of update.updated) {
-        yield [name, value.virtualHosts.flatMap((host) => this.#parts.checkVirtualHost(host))];
+        yield [name, value.virtualHosts.flatMap(checkRoutes)];
       }
     } else if (update.type === "virtual-host") {
       const all = merged(this.#current.received["virtual-host"], update);
       const clashes = checkDomains(all, update.updated);
       for (const [name, { value }] of update.updated) {
-        yield [name, [...this.#parts.checkVirtualHost(value), ...(clashes.get(name) ?? [])]];
+        yield [name, [...checkRoutes(value), ...(clashes.get(name) ?? [])]];
       }
     }
-  }
-
-  #problemsOfInlineRoutes({ filterChains }: Listener): readonly Problem[] {
-    return filterChains.flatMap(({ http }) =>
-      http.routes.kind === "inline"
-        ? http.routes.configuration.virtualHosts.flatMap((host) => this.#parts.checkVirtualHost(host))
-        : [],
-    );
   }
 
   #routesAfter(update: ResourceUpdate, received: Received): ReadonlyMap<string, RouteConfiguration> {
@@ -89,6 +72,12 @@ export class ResourceState {
     }
     return routes;
   }
+}
+
+function problemsOfInlineRoutes({ filterChains }: Listener): readonly Problem[] {
+  return filterChains.flatMap(({ http }) =>
+    http.routes.kind === "inline" ? http.routes.configuration.virtualHosts.flatMap(checkRoutes) : [],
+  );
 }
 
 function merged<T>(

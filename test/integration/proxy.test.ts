@@ -228,7 +228,7 @@ describe("a proxy's listeners", () => {
       match: { path: { kind: "regex", value: "(a+" }, headers: [], queryParams: [] },
     });
     const rejections = await feed(proxy.sink, { hosts: { r: [virtualHost("svc", ["svc"], [bad])] } });
-    expect(rejections).toMatchObject([{ name: "r/svc", problems: [{ path: "routes[0]" }] }]);
+    expect(rejections).toMatchObject([{ name: "r/svc", problems: [{ path: "routes[0].match.path" }] }]);
     expect(await servedBy(proxy, "svc", "/")).toBe("a");
   });
 });
