@@ -9,6 +9,7 @@ import type {
   ResourceType,
   ResourceUpdate,
 } from "./resource-update.ts";
+import type { Subscriptions } from "./subscriptions.ts";
 
 /** What became of one response. */
 export interface Verdict {
@@ -20,24 +21,30 @@ export interface Verdict {
 
 /**
  * Decodes a response and hands what is readable to the sink; the rest is refused, each resource on its own.
- * `known` tells whether a resource of this type is held; names that come as removed and are not held are nothing to the sink.
+ * What is not asked for any more is dropped without a word: it was on its way when its subscription ended.
  */
 export async function judgeResponse(
   type: ResourceType,
   response: DeltaResponse,
-  known: (name: string) => boolean,
+  subscriptions: Pick<Subscriptions, "versions" | "isAskedFor">,
   sink: ResourceSink,
 ): Promise<Verdict> {
   const updated = new Map<string, ReceivedResource<never>>();
   const rejections = new Map<string, Rejection>();
   for (const { name, version, bytes } of response.resources) {
+    if (!subscriptions.isAskedFor(type, name)) continue;
     const decoded = decodeResource(type, bytes);
     const misnamed = decoded.ok ? nameProblem(type, name, decoded.value) : undefined;
     if (!decoded.ok) rejections.set(name, { name, problems: decoded.problems });
     else if (misnamed) rejections.set(name, { name, problems: [misnamed] });
     else updated.set(name, { value: decoded.value as never, version, bytes: ownCopy(bytes) });
   }
-  const update = { type, updated, removed: response.removed.filter(known) } as ResourceUpdate;
+  const held = subscriptions.versions(type);
+  const update = {
+    type,
+    updated,
+    removed: response.removed.filter((name) => held.has(name)),
+  } as ResourceUpdate;
   for (const rejection of await applyTo(sink, update)) rejections.set(rejection.name, rejection);
   return { update, rejections: [...rejections.values()] };
 }

@@ -151,8 +151,7 @@ export class XdsClient {
   async #take(call: AdsCall, response: DeltaResponse): Promise<void> {
     const type = resourceKind(response.typeUrl);
     if (!type) return;
-    const held = this.#subscriptions.versions(type);
-    const verdict = await judgeResponse(type, response, (name) => held.has(name), this.#parts.sink);
+    const verdict = await judgeResponse(type, response, this.#subscriptions, this.#parts.sink);
     const refused = new Set(verdict.rejections.map(({ name }) => name));
     for (const change of this.#subscriptions.accept(verdict.update, refused))
       await this.#resubscribe(call, change);

@@ -41,6 +41,10 @@ export class Subscriptions {
     return this.#names.get(type) ?? new Set();
   }
 
+  isAskedFor(type: ResourceType, name: string): boolean {
+    return wildcardTypes.includes(type) || this.names(type).has(askedAs(type, name));
+  }
+
   /** Notes what the sink has accepted, and says what to ask for differently from now on. */
   accept(update: ResourceUpdate, refused: ReadonlySet<string>): readonly SubscriptionChange[] {
     const versions = this.#versionsOf(update.type);
@@ -76,8 +80,7 @@ export class Subscriptions {
     const asked = this.#askedBy(type);
     const dropped: string[] = [];
     for (const name of versions.keys()) {
-      const askedAs = type === "virtual-host" ? splitVirtualHostResourceName(name).routeConfiguration : name;
-      if (unsubscribed.has(askedAs)) dropped.push(name);
+      if (unsubscribed.has(askedAs(type, name))) dropped.push(name);
     }
     for (const name of dropped) {
       versions.delete(name);
@@ -93,6 +96,11 @@ export class Subscriptions {
   #askedBy(type: ResourceType): Map<string, readonly string[]> {
     return getOrMake(this.#asked, type);
   }
+}
+
+/** The name by which a resource is subscribed: virtual hosts come with their route configuration. */
+function askedAs(type: ResourceType, name: string): string {
+  return type === "virtual-host" ? splitVirtualHostResourceName(name).routeConfiguration : name;
 }
 
 function getOrMake<V>(maps: Map<ResourceType, Map<string, V>>, type: ResourceType): Map<string, V> {
