@@ -220,7 +220,8 @@ class ServerConnection implements Http1ServerConnection, RequestReaderEvents, Me
     exchange.responseStartedAt = now;
     exchange.responseHeaders = response.headers;
     exchange.grpcStatus = response.headers.get("grpc-status");
-    exchange.whenCancelled(this.#abort);
+    // A request that was given up (a time-out) still gets the answer that says so.
+    exchange.whenCancelled(exchange.cancelCause === undefined ? this.#abort : undefined);
     this.#writer.batching = this.#reader.holdsBytes;
     if (status === 101) {
       this.#writer.write(switchingHead(response.headers, exchange.upgrade!), response.body, "tunnel");
