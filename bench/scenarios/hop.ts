@@ -6,6 +6,7 @@ import { nginx } from "../peers/nginx.ts";
 import type { Peer, PeerKind } from "../peers/peer.ts";
 import { benchHost, benchPath } from "../peers/peer.ts";
 import { weft, weftBare } from "../peers/weft.ts";
+import { weftCodecs } from "../peers/weft-codecs.ts";
 import type { Backend } from "../support/backend.ts";
 import { startBackend } from "../support/backend.ts";
 import { installFromDebian } from "../support/install.ts";
@@ -15,7 +16,16 @@ import { processUsage } from "../support/process-usage.ts";
 import { median } from "../support/statistics.ts";
 
 /** Everyone in the table, in its order. */
-export const hopPeers: readonly PeerKind[] = [weft, weftBare, envoy, haproxy, nginx, httpProxy, direct];
+export const hopPeers: readonly PeerKind[] = [
+  weft,
+  weftBare,
+  weftCodecs,
+  envoy,
+  haproxy,
+  nginx,
+  httpProxy,
+  direct,
+];
 
 export interface HopOptions {
   readonly peers: readonly PeerKind[];

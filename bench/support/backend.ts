@@ -24,7 +24,7 @@ export async function startBackend(kind: "nginx" | "node", bodyBytes: number): P
 }
 
 function startNode(port: number, bodyBytes: number): Child {
-  const program = fileURLToPath(new URL("./raw-responder.ts", import.meta.url));
+  const program = fileURLToPath(new URL("./raw-backend.ts", import.meta.url));
   return startChild(process.execPath, [program, String(port), String(bodyBytes)], { core: loadCore });
 }
 

@@ -6,9 +6,9 @@ import { argv, exit, stdout } from "node:process";
 import { systemClock } from "../../common/base/clock.ts";
 import type { ClientConnection } from "../../proxy/http/client-connection.ts";
 import type { Exchange, Response } from "../../proxy/http/exchange.ts";
+import { defaultHttpServerSettings } from "../../proxy/http/http-server.ts";
 import { connectHttp1 } from "../../proxy/http/http1/client.ts";
 import { serveHttp1 } from "../../proxy/http/http1/server.ts";
-import { defaultHttpServerSettings } from "../../proxy/http/http-server.ts";
 import type { Service } from "../../proxy/http/layer.ts";
 import { listen } from "../../proxy/net/listen.ts";
 
