@@ -137,10 +137,13 @@ class ServerConnection implements Http1ServerConnection, RequestReaderEvents, Me
       if (this.#reader.isMidHead) {
         this.#deadline.set(this.#headStartedAt + this.#options.settings.headerTimeoutMs, now);
       }
-    } else if (this.#exchange.requestCompleteAt === 0 && this.#reader.isComplete) {
-      this.#exchange.requestCompleteAt = now;
+    } else if (this.#exchange.requestCompleteAt === 0) {
+      // Kept up to date while the body comes in: the time-out filter tells a slow upload from one that stands still.
       this.#exchange.bytesReceived = this.#reader.bodyOctets;
-      this.#requestDeadline = Number.POSITIVE_INFINITY;
+      if (this.#reader.isComplete) {
+        this.#exchange.requestCompleteAt = now;
+        this.#requestDeadline = Number.POSITIVE_INFINITY;
+      }
     }
     if (this.#reader.isBlocked) this.#pause();
     else if (this.#isPaused) this.#resume();
