@@ -1,28 +1,8 @@
 import type { MeshError } from "../errors.ts";
 import { Body } from "./body.ts";
 import type { Exchange, Response } from "./exchange.ts";
+import { grpcStatusNumber, isGrpc } from "./grpc-status.ts";
 import { HeaderList } from "./header-list.ts";
-
-/** https://grpc.github.io/grpc/core/md_doc_statuscodes.html */
-const grpcNumbers: Readonly<Record<string, number>> = {
-  OK: 0,
-  CANCELLED: 1,
-  UNKNOWN: 2,
-  INVALID_ARGUMENT: 3,
-  DEADLINE_EXCEEDED: 4,
-  NOT_FOUND: 5,
-  ALREADY_EXISTS: 6,
-  PERMISSION_DENIED: 7,
-  RESOURCE_EXHAUSTED: 8,
-  FAILED_PRECONDITION: 9,
-  ABORTED: 10,
-  OUT_OF_RANGE: 11,
-  UNIMPLEMENTED: 12,
-  INTERNAL: 13,
-  UNAVAILABLE: 14,
-  DATA_LOSS: 15,
-  UNAUTHENTICATED: 16,
-};
 
 /**
  * The answer that a client gets for `error`, and the only place that decides it: plain text that names the reason, or for gRPC
@@ -44,21 +24,19 @@ function grpcReply(error: MeshError): Response {
     "content-type",
     "application/grpc",
     "grpc-status",
-    String(grpcNumbers[error.entry.grpc] ?? 2),
+    String(grpcStatusNumber(error.entry.grpc)),
     "grpc-message",
     percentEncode(error.message),
   ]);
   return { status: error.entry.http === 0 ? 0 : 200, reason: "", headers, body: Body.empty() };
 }
 
-function isGrpc(exchange: Exchange): boolean {
-  const type = exchange.headers.get("content-type");
-  return type !== undefined && /^application\/grpc(?:$|[+;])/i.test(type);
-}
-
 /** grpc-message is percent-encoded outside printable ASCII (PROTOCOL-HTTP2.md, "Status-Message"). */
 function percentEncode(text: string): string {
   return text.replace(/[^ -$&-~]/gu, (character) =>
-    Array.from(Buffer.from(character), (octet) => `%${octet.toString(16).toUpperCase().padStart(2, "0")}`).join(""),
+    Array.from(
+      Buffer.from(character),
+      (octet) => `%${octet.toString(16).toUpperCase().padStart(2, "0")}`,
+    ).join(""),
   );
 }

@@ -60,7 +60,8 @@ export class BodyReader {
     const stop = Math.min(end, start + this.#remaining);
     this.#remaining -= stop - start;
     this.octets += stop - start;
-    if (!body.push(start === 0 && stop === bytes.length ? bytes : bytes.subarray(start, stop))) this.wantsMore = false;
+    if (!body.push(start === 0 && stop === bytes.length ? bytes : bytes.subarray(start, stop)))
+      this.wantsMore = false;
     this.isComplete = this.#remaining === 0;
     return stop;
   }

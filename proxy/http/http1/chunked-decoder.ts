@@ -3,7 +3,17 @@ import { meshError } from "../../errors.ts";
 import type { Body } from "../body.ts";
 import type { HeaderList } from "../header-list.ts";
 import { scanFields } from "./field-section.ts";
-import { BACKSLASH, CR, DQUOTE, EQUALS, hexValue, isFieldOctet, isTokenOctet, LF, SEMICOLON } from "./octets.ts";
+import {
+  BACKSLASH,
+  CR,
+  DQUOTE,
+  EQUALS,
+  hexValue,
+  isFieldOctet,
+  isTokenOctet,
+  LF,
+  SEMICOLON,
+} from "./octets.ts";
 import { trailersFromMarks } from "./trailers.ts";
 
 const Step = Object.freeze({

@@ -67,6 +67,8 @@ class Http1ClientConnection implements ClientConnection, ResponseReaderEvents, M
   readonly #deadline: Deadline;
   #state: "idle" | "busy" | "closed" = "idle";
   #exchange: Exchange | undefined = undefined;
+  /** The request body being sent: ours to cancel. Filters may put another in the exchange for a second attempt. */
+  #body: Body | undefined = undefined;
   #resolve: ((response: Response) => void) | undefined = undefined;
   #reject: ((error: MeshError) => void) | undefined = undefined;
   #isRequestWritten = false;
@@ -94,7 +96,9 @@ class Http1ClientConnection implements ClientConnection, ResponseReaderEvents, M
   get capacity(): number {
     // A timer may be late; the promise of the server is not.
     if (this.#state !== "idle") return 0;
-    return this.#idleMs < this.#settings.idleTimeoutMs && this.#clock.monotonic() >= this.#deadline.at ? 0 : 1;
+    return this.#idleMs < this.#settings.idleTimeoutMs && this.#clock.monotonic() >= this.#deadline.at
+      ? 0
+      : 1;
   }
 
   get localAddress(): string {
@@ -103,7 +107,8 @@ class Http1ClientConnection implements ClientConnection, ResponseReaderEvents, M
   }
 
   send(exchange: Exchange): Promise<Response> {
-    if (this.#state !== "idle") return Promise.reject(meshError("reset_before_request", "connection_not_available"));
+    if (this.#state !== "idle")
+      return Promise.reject(meshError("reset_before_request", "connection_not_available"));
     const { body, upgrade } = exchange;
     const framing: Framing = upgrade !== undefined ? "tunnel" : (body.length ?? "chunked");
     let head: string;
@@ -120,9 +125,13 @@ class Http1ClientConnection implements ClientConnection, ResponseReaderEvents, M
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    exchange.whenCancelled(this.#cancel);
-    // `cancel` may have come before us: then nothing must be written.
+    // The connection may serve another exchange by the time this one is cancelled.
+    exchange.whenCancelled((cause) => {
+      if (this.#exchange === exchange) this.#break(cause);
+    });
+    // It may have been cancelled before: then nothing must be written.
     if (this.#exchange === undefined) return answered;
+    if (framing !== 0 && upgrade === undefined) this.#body = body;
     if (upgrade !== undefined) {
       this.#isRequestWritten = true;
       this.#writer.writeHead(head);
@@ -198,7 +207,10 @@ class Http1ClientConnection implements ClientConnection, ResponseReaderEvents, M
     const headers = new HeaderList(head.fields);
     if (this.#reader.isComplete) this.#responseEnded();
     resolve({ status: head.status, reason: head.reason, headers, body });
-    if (this.#isTunnel) this.#writer.tunnel(exchange.body);
+    if (this.#isTunnel) {
+      this.#body = exchange.body;
+      this.#writer.tunnel(exchange.body);
+    }
   }
 
   responseCompleted(): void {
@@ -221,13 +233,14 @@ class Http1ClientConnection implements ClientConnection, ResponseReaderEvents, M
       // The answer came before the whole request was sent (RFC 9112 9.3): the rest is not sent, and nothing can follow.
       this.#isLast = true;
       this.#writer.abandon();
-      this.#exchange?.body.cancel();
+      this.#body?.cancel();
       this.#completed();
     }
   }
 
   #completed(): void {
     this.#exchange = undefined;
+    this.#body = undefined;
     this.isReused = true;
     if (this.#isPaused) this.bodyResumed();
     if (this.#isLast || this.#idleMs === 0) {
@@ -246,10 +259,6 @@ class Http1ClientConnection implements ClientConnection, ResponseReaderEvents, M
 
   // --- endings ---
 
-  #cancel = (cause: MeshError): void => {
-    this.#break(cause);
-  };
-
   /** FIN from the server. */
   #ended(): void {
     if (this.#state === "closed") return;
@@ -264,26 +273,28 @@ class Http1ClientConnection implements ClientConnection, ResponseReaderEvents, M
 
   /** The server ended its half of a tunnel; the connection lives until the client ends the other. */
   #tunnelHalfEnded(): void {
-    if (this.#exchange?.body.isComplete) this.destroy();
+    if (this.#body?.isComplete) this.destroy();
   }
 
   /** The connection is gone, or no longer wanted. */
   #lost(error: Error | undefined): void {
     if (this.#state === "closed") return;
     if (this.#state === "busy" && !this.#reader.isComplete) this.#break(this.#resetCause(error));
-    else if (this.#state === "busy" && this.#isTunnel) this.#break(meshError("upstream_reset", "tunnel_closed", error));
+    else if (this.#state === "busy" && this.#isTunnel)
+      this.#break(meshError("upstream_reset", "tunnel_closed", error));
     else this.#close();
   }
 
   /** Whether the request may be sent again depends on what the server can have seen of it. RFC 9110 9.2.2, RFC 9112 9.5. */
   #resetCause(error: Error | undefined): MeshError {
     const exchange = this.#exchange!;
-    if (this.#resolve === undefined) return meshError("upstream_reset", "upstream_reset_after_response_started", error);
+    if (this.#resolve === undefined)
+      return meshError("upstream_reset", "upstream_reset_after_response_started", error);
     const isHarmless =
       this.isReused &&
       !this.#reader.hasBytes &&
       idempotentMethods.has(exchange.method) &&
-      (exchange.body.length === 0 || exchange.body.isUntouched);
+      this.#body === undefined;
     return isHarmless
       ? meshError("reset_before_request", "reset_of_idle_connection", error)
       : meshError("upstream_reset", "upstream_reset_before_response_started", error);
@@ -292,15 +303,16 @@ class Http1ClientConnection implements ClientConnection, ResponseReaderEvents, M
   /** Ends the exchange under way with `cause`, and the connection with it. */
   #break(cause: MeshError): void {
     if (this.#state === "closed") return;
-    const exchange = this.#exchange;
+    const body = this.#body;
     const reject = this.#reject;
     this.#resolve = undefined;
     this.#reject = undefined;
     this.#exchange = undefined;
+    this.#body = undefined;
     this.#writer.abandon();
     this.#close();
     this.#reader.fail(cause);
-    exchange?.body.cancel(cause);
+    body?.cancel(cause);
     reject?.(cause);
   }
 

@@ -12,7 +12,8 @@ import type { Framing } from "./framing.ts";
 /** Text of a request head, with the framing that its body has. Throws MeshError `internal` when a filter broke path or authority. */
 export function requestHead(exchange: Exchange, framing: Framing): string {
   const { method, path, authority } = exchange;
-  if (breaksLine.test(path) || breaksLine.test(authority)) throw meshError("internal", "http1.unsafe_request_line");
+  if (breaksLine.test(path) || breaksLine.test(authority))
+    throw meshError("internal", "http1.unsafe_request_line");
   let text = `${method} ${path} HTTP/1.1\r\nHost: ${authority}\r\n`;
   if (exchange.upgrade !== undefined) text += `Connection: Upgrade\r\nUpgrade: ${exchange.upgrade}\r\n`;
   text += fieldLines(exchange.headers, framing);

@@ -73,7 +73,15 @@ const protectedNames = new Set([
   "x-real-ip",
   "x-request-id",
 ]);
-const protectedPrefixes = ["x-forwarded-", "x-envoy-", "x-weft-", "x-b3-", "grpc-", "sec-", "access-control-"];
+const protectedPrefixes = [
+  "x-forwarded-",
+  "x-envoy-",
+  "x-weft-",
+  "x-b3-",
+  "grpc-",
+  "sec-",
+  "access-control-",
+];
 
 function isProtected(name: string): boolean {
   return protectedNames.has(name) || protectedPrefixes.some((prefix) => name.startsWith(prefix));

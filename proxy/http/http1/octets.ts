@@ -20,9 +20,7 @@ export const isTokenOctet: Uint8Array = table((octet) =>
 );
 
 /** Octets of a field value: visible ASCII, space, tab and obs-text; no control characters, no DEL. */
-export const isFieldOctet: Uint8Array = table(
-  (octet) => octet === HTAB || (octet >= SP && octet !== 0x7f),
-);
+export const isFieldOctet: Uint8Array = table((octet) => octet === HTAB || (octet >= SP && octet !== 0x7f));
 
 /** Octets of a request target: visible ASCII except "#", because a fragment is never sent (case 32 of the threat list). */
 export const isTargetOctet: Uint8Array = table((octet) => octet > SP && octet < 0x7f && octet !== HASH);

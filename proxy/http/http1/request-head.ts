@@ -159,7 +159,8 @@ function buildHead(
         break;
       case 17:
         if (name.toLowerCase() === "transfer-encoding") {
-          if (transferEncoding !== undefined) throw meshError("bad_request", "http1.invalid_transfer_encoding");
+          if (transferEncoding !== undefined)
+            throw meshError("bad_request", "http1.invalid_transfer_encoding");
           transferEncoding = value;
           continue;
         }
@@ -201,7 +202,9 @@ function buildHead(
     framing,
     connection,
     upgrade:
-      upgradeValue !== undefined && connection.upgrade && framing === 0 ? chooseUpgrade(upgradeValue) : undefined,
+      upgradeValue !== undefined && connection.upgrade && framing === 0
+        ? chooseUpgrade(upgradeValue)
+        : undefined,
     expectsContinue: expect !== undefined,
     end,
   };
@@ -213,7 +216,10 @@ function checkTransferEncoding(value: string, contentLength: number, minor: numb
   if (contentLength !== -1) throw meshError("bad_request", "http1.content_length_with_transfer_encoding");
   const lower = value.toLowerCase();
   if (lower === "chunked") return;
-  if (/^[a-z-]+(?:[ \t]*,[ \t]*[a-z-]+)*[ \t]*,[ \t]*chunked$/.test(lower) && lower.split("chunked").length === 2) {
+  if (
+    /^[a-z-]+(?:[ \t]*,[ \t]*[a-z-]+)*[ \t]*,[ \t]*chunked$/.test(lower) &&
+    lower.split("chunked").length === 2
+  ) {
     throw meshError("transfer_encoding_unsupported", "http1.unsupported_transfer_encoding");
   }
   throw meshError("bad_request", "http1.invalid_transfer_encoding");
@@ -253,7 +259,8 @@ function versionMinor(bytes: Uint8Array, position: number): number {
 
 function otherVersion(bytes: Uint8Array, position: number): never {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset + position, 11).toString("latin1");
-  if (/^ HTTP\/[0-9]\.[0-9]\r\n$/.test(text)) throw meshError("version_not_supported", "http1.version_not_supported");
+  if (/^ HTTP\/[0-9]\.[0-9]\r\n$/.test(text))
+    throw meshError("version_not_supported", "http1.version_not_supported");
   return badRequestLine();
 }
 

@@ -47,7 +47,8 @@ export function parseResponseHead(
     if (!isStatusLinePrefix(bytes, start, end)) throw meshError("bad_request", "http1.invalid_status_line");
     return undefined;
   }
-  if (!isStatusLinePrefix(bytes, start, start + 9)) throw meshError("bad_request", "http1.invalid_status_line");
+  if (!isStatusLinePrefix(bytes, start, start + 9))
+    throw meshError("bad_request", "http1.invalid_status_line");
   const minor = bytes[start + 7]! - 0x30;
   const status = statusAt(bytes, start + 9);
   let position = start + 12;
@@ -62,12 +63,19 @@ export function parseResponseHead(
   if (position + 1 === end) return undefined;
   if (bytes[position + 1] !== LF) throw meshError("bad_request", "http1.bare_cr");
   const fieldsStart = position + 2;
-  const headEnd = scanFields(bytes, fieldsStart, Math.min(end, start + limits.maxHeaderBytes), limits.maxHeaderCount);
+  const headEnd = scanFields(
+    bytes,
+    fieldsStart,
+    Math.min(end, start + limits.maxHeaderBytes),
+    limits.maxHeaderCount,
+  );
   if (headEnd === -1) {
     if (end - start < limits.maxHeaderBytes) return undefined;
     throw meshError("headers_too_large", "http1.headers_too_large");
   }
-  const reason = isOk(bytes, status, reasonStart, position) ? "OK" : bytes.toString("latin1", reasonStart, position);
+  const reason = isOk(bytes, status, reasonStart, position)
+    ? "OK"
+    : bytes.toString("latin1", reasonStart, position);
   return buildHead(status, reason, minor, bytes, fieldsStart, headEnd, toHead);
 }
 
@@ -156,7 +164,12 @@ function buildHead(
 }
 
 /** RFC 9112 6.3, rules 1, 2, 4, 6 and 8; the invalid combinations of the others are refused before. */
-function responseFraming(status: number, toHead: boolean, isChunked: boolean, contentLength: number): Framing {
+function responseFraming(
+  status: number,
+  toHead: boolean,
+  isChunked: boolean,
+  contentLength: number,
+): Framing {
   if (status === 101) return "tunnel";
   if (toHead || status === 204 || status === 304 || status < 200) return 0;
   if (isChunked) return "chunked";

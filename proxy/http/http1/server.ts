@@ -49,7 +49,11 @@ const cancelGraceMs = 1_000;
  * Speaks HTTP/1.1 on an accepted socket (opened with allowHalfOpen) until it closes: reads requests one at a time, has `service`
  * answer them, writes the answers in order.
  */
-export function serveHttp1(socket: Socket, options: Http1ServerOptions, service: Service): Http1ServerConnection {
+export function serveHttp1(
+  socket: Socket,
+  options: Http1ServerOptions,
+  service: Service,
+): Http1ServerConnection {
   const connection = new ServerConnection(socket, options, service);
   connection.start(options.firstBytes);
   return connection;
@@ -107,7 +111,8 @@ class ServerConnection implements Http1ServerConnection, RequestReaderEvents, Me
 
   drain(): void {
     this.#isLast = true;
-    if (this.#exchange === undefined && this.#phase === "open" && !this.#reader.holdsBytes) this.#finishConnection();
+    if (this.#exchange === undefined && this.#phase === "open" && !this.#reader.holdsBytes)
+      this.#finishConnection();
   }
 
   destroy(): void {
@@ -366,8 +371,7 @@ class ServerConnection implements Http1ServerConnection, RequestReaderEvents, Me
   #abort = (cause: MeshError): void => {
     const exchange = this.#exchange;
     if (exchange === undefined) return;
-    exchange.addFlag(cause.entry.flag);
-    if (cause.detail !== "") exchange.detail = cause.detail;
+    noteCause(exchange, cause);
     this.#socket.destroy();
     this.#giveUp(exchange, cause);
   };
@@ -402,8 +406,7 @@ class ServerConnection implements Http1ServerConnection, RequestReaderEvents, Me
       if (this.#response?.status === 101 && this.#response.body.isComplete) this.#finishExchange(exchange);
       else {
         const cause = meshError("downstream_closed", "downstream_remote_disconnect");
-        exchange.addFlag(cause.entry.flag);
-        if (exchange.detail === "") exchange.detail = cause.detail;
+        noteCause(exchange, cause);
         this.#giveUp(exchange, cause);
       }
     }
@@ -451,4 +454,10 @@ class ServerConnection implements Http1ServerConnection, RequestReaderEvents, Me
     if (!this.#reader.isComplete) return meshError("request_idle_timeout", "stream_idle_timeout");
     return meshError("upstream_idle_timeout", "stream_idle_timeout");
   }
+}
+
+function noteCause(exchange: Exchange, cause: MeshError): void {
+  exchange.addFlag(cause.entry.flag);
+  exchange.errorCode ??= cause.code;
+  exchange.detail = cause.detail === "" ? cause.code : cause.detail;
 }
