@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
+import { plainExchange } from "../../test/support/exchange.ts";
 import { FakeClock, settle } from "../../test/support/fake-clock.ts";
 import { MeshError, meshError } from "../errors.ts";
 import { Body } from "../http/body.ts";
 import type { ClientConnection } from "../http/client-connection.ts";
 import type { Response } from "../http/exchange.ts";
-import { Exchange } from "../http/exchange.ts";
 import { HeaderList } from "../http/header-list.ts";
 import type { PoolSettings } from "./pool.ts";
 import { Pool } from "./pool.ts";
@@ -65,7 +65,7 @@ describe("Pool", () => {
 
   it("keeps the connection when the request is cancelled before it is ready", async () => {
     const { pool, opened } = newPool();
-    const exchange = newExchange();
+    const exchange = plainExchange();
     const sent = pool.send(exchange);
     exchange.cancel(meshError("downstream_closed"));
     await expect(sent).rejects.toMatchObject({ code: "downstream_closed" });
@@ -78,7 +78,7 @@ describe("Pool", () => {
 
   it("does not send an attempt that was interrupted while it waited", async () => {
     const { pool, opened } = newPool();
-    const exchange = newExchange();
+    const exchange = plainExchange();
     const sent = pool.send(exchange);
     exchange.interrupt(meshError("per_try_timeout"));
     await expect(sent).rejects.toMatchObject({ code: "per_try_timeout" });
@@ -89,7 +89,7 @@ describe("Pool", () => {
 
   it("fails a request that was cancelled before it came, without leaving it in the queue", async () => {
     const { pool } = newPool();
-    const exchange = newExchange();
+    const exchange = plainExchange();
     exchange.cancel(meshError("request_timeout"));
     await expect(pool.send(exchange)).rejects.toMatchObject({ code: "request_timeout" });
     expect([pool.active, pool.waiting]).toEqual([0, 0]);
@@ -240,7 +240,7 @@ function newPool(settings: Partial<PoolSettings> = {}) {
 }
 
 function send(pool: Pool): Promise<Response> {
-  return pool.send(newExchange());
+  return pool.send(plainExchange());
 }
 
 class Opening {
@@ -300,27 +300,6 @@ class FakeConnection implements ClientConnection {
   destroy(): void {
     this.die();
   }
-}
-
-function newExchange(): Exchange {
-  return new Exchange({
-    downstream: {
-      remote: { host: "127.0.0.1", port: 1 },
-      local: { host: "127.0.0.1", port: 2 },
-      listener: "test",
-      scheme: "http",
-    },
-    protocol: "HTTP/1.1",
-    startedAt: 0,
-    method: "GET",
-    scheme: "http",
-    authority: "a",
-    path: "/",
-    headers: new HeaderList(),
-    body: Body.empty(),
-    upgrade: undefined,
-    expectsContinue: false,
-  });
 }
 
 function ignore(): void {}

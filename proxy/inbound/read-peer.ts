@@ -4,10 +4,10 @@ import { parsePeer, peerHeader } from "../http/peer-header.ts";
 
 /**
  * Notes which workload says it calls, and keeps the header from the app. Equal texts give the same object, so metrics find their
- * series by it. Texts are remembered up to a limit, because a client may make up any number of them.
+ * series by it. Beyond a number of texts, further peers stay unknown: a client that makes up names must not crowd out the metrics.
  */
 export function readPeer(): Layer {
-  const known = new Map<string, Workload | undefined>();
+  const known = new Map<string, Workload>();
   return (next) => (exchange) => {
     const text = exchange.headers.get(peerHeader);
     if (text !== undefined) {
@@ -18,12 +18,11 @@ export function readPeer(): Layer {
   };
 }
 
-function remember(known: Map<string, Workload | undefined>, text: string): Workload | undefined {
+function remember(known: Map<string, Workload>, text: string): Workload | undefined {
+  if (known.size >= maxPeers) return undefined;
   const peer = parsePeer(text);
-  if (peer === undefined) return undefined;
-  if (known.size >= maxPeers) known.clear();
-  known.set(text, peer);
+  if (peer !== undefined) known.set(text, peer);
   return peer;
 }
 
-const maxPeers = 1_024;
+const maxPeers = 512;

@@ -82,6 +82,20 @@ describe("Istio's HTTP metrics", () => {
     });
   });
 
+  it("names the peer as the source on the server's side, when it said who it is", async () => {
+    const { metrics, scrape } = create();
+    const exchange = served({ cluster: "inbound|9080||", upstream: undefined });
+    exchange.peer = review;
+    metrics.observeDestination(exchange);
+    const [sample] = await scrape("istio_requests_total");
+    expect(sample!.labels).toMatchObject({
+      source_workload: "review-v2",
+      source_app: "review",
+      source_version: "v2",
+      destination_workload: "product-v1",
+    });
+  });
+
   it("says passthrough by name, and unknown for what no route took", async () => {
     const { metrics, scrape } = create();
     metrics.observeSource(served({ cluster: "PassthroughCluster", upstream: undefined }));

@@ -28,13 +28,12 @@ const quietMs = 600_000;
 
 /**
  * Istio's standard HTTP metrics. Label values come from configuration and from a few bounded fields of the response, never from
- * the request, and the number of label sets is capped: a client that makes up hosts, methods or paths cannot grow them
+ * the request but for the peer, whose number `inbound/read-peer.ts` bounds; and the number of label sets is capped: a client that makes up hosts, methods or paths cannot grow them
  * (GHSA-42mr-jpwh-m9rv). Byte sizes are those of bodies.
  */
 export class HttpMetrics {
   readonly #parts: HttpMetricsParts;
   readonly #self: SideLabels;
-  readonly #nobody = sideLabels(undefined, unknown);
   readonly #maxSeries: number;
   readonly #overflows: CounterChild;
   #byLabels = new Map<string, Series>();
@@ -81,7 +80,8 @@ export class HttpMetrics {
   }
 
   #seriesFor(reporter: Reporter, exchange: Exchange): Series {
-    const workload = reporter === "source" ? exchange.upstream?.workload : this.#parts.self;
+    // The workload at the other end; this end is always the same one.
+    const workload = reporter === "source" ? exchange.upstream?.workload : exchange.peer;
     let ways = this.#ways[reporter].get(exchange.cluster);
     if (ways === undefined) {
       // Cluster names come from config, but whole generations of config pass by while a proxy lives.
@@ -127,8 +127,9 @@ export class HttpMetrics {
   #labels(reporter: Reporter, exchange: Exchange, workload: Workload | undefined): StandardLabels {
     const service = this.#parts.serviceOf(exchange.cluster);
     const meshCluster = this.#parts.meshCluster ?? unknown;
-    const source = reporter === "source" ? this.#self : this.#nobody;
-    const destination = reporter === "source" ? sideLabels(workload, meshCluster) : this.#self;
+    const other = sideLabels(workload, meshCluster);
+    const source = reporter === "source" ? this.#self : other;
+    const destination = reporter === "source" ? other : this.#self;
     // Inbound clusters name no service; the workload's own canonical service is the best there is.
     const fallback =
       reporter === "destination" ? destination.canonical_service : wellKnownCluster(exchange.cluster);
