@@ -1,0 +1,78 @@
+import type { FastifyInstance } from "fastify";
+import { fastify } from "fastify";
+import type { Clock } from "../../common/base/clock.ts";
+import { formatKey } from "../resources/resource.ts";
+import { saveResource } from "../snapshot/saved-resource.ts";
+import type { ControlPlaneApi } from "./api.ts";
+import { allowLocalOnly } from "./local-only.ts";
+import type { ControlPlaneMetrics } from "./metrics.ts";
+import { addResourceRoutes } from "./resources.ts";
+
+export interface AdminParts {
+  readonly api: ControlPlaneApi;
+  readonly metrics: ControlPlaneMetrics;
+  readonly clock: Clock;
+  /** Of a request's body; default that of a config file, 16 MB. */
+  readonly maxBodyBytes?: number;
+}
+
+/** The HTTP API, not listening yet. Everything it says is JSON but `/metrics`; what is wrong is always `{ problems }`. */
+export function createAdminServer({
+  api,
+  metrics,
+  clock,
+  maxBodyBytes = 16 * 1024 * 1024,
+}: AdminParts): FastifyInstance {
+  const app = fastify({ bodyLimit: maxBodyBytes, forceCloseConnections: true });
+  // Bodies are read by our own YAML reader, whatever they call themselves: JSON is YAML too, and problems get lines.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("*", { parseAs: "string" }, (_request, body, done) => done(null, body));
+  allowLocalOnly(app);
+  addResourceRoutes(app, api, clock);
+
+  app.get("/proxies", async (request) => {
+    const { runs } = request.query as { runs?: string };
+    return { version: api.version(), proxies: api.proxies({ runs: runs === "true" }) };
+  });
+  app.get("/snapshot", async () => {
+    const { resources, held, problems } = api.snapshot();
+    return {
+      version: api.version(),
+      resources: resources.map((resource) => ({
+        ...saveResource(resource),
+        origin: api.store.sourceOf(resource),
+      })),
+      held: held.map(({ key, desired, live, problems: why }) => ({
+        resource: formatKey(key),
+        change: desired === undefined ? "removal" : "update",
+        ...(desired && { version: desired.version }),
+        ...(live && { live: live.version }),
+        problems: why,
+      })),
+      problems,
+    };
+  });
+  app.get("/problems", async () => ({ problems: api.problems() }));
+  app.get("/metrics", async (_request, reply) => {
+    return reply.type(metrics.registry.contentType).send(await metrics.registry.metrics());
+  });
+  app.get("/ready", async (_request, reply) => {
+    const tasks = api.readiness();
+    const isReady = tasks.every(({ isDone }) => isDone);
+    return reply.code(isReady ? 200 : 503).send({
+      ready: isReady,
+      waitingFor: tasks.filter(({ isDone }) => !isDone).map(({ name }) => name),
+    });
+  });
+
+  app.setNotFoundHandler(async (request, reply) => {
+    const hint = "there are /resources /proxies /snapshot /problems /metrics /ready";
+    return reply
+      .code(404)
+      .send({ problems: [{ path: "", why: `there is no ${request.method} ${request.url}`, hint }] });
+  });
+  app.setErrorHandler(async (error: Error & { statusCode?: number }, _request, reply) => {
+    return reply.code(error.statusCode ?? 500).send({ problems: [{ path: "", why: error.message }] });
+  });
+  return app;
+}

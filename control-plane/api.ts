@@ -1,0 +1,99 @@
+import type { Clock } from "../common/base/clock.ts";
+import type { ControlPlaneApi, ReportedProblem, SettledView } from "./admin/api.ts";
+import type { LiveMesh } from "./live-mesh.ts";
+import type { Publisher } from "./publisher.ts";
+import { formatKey } from "./resources/resource.ts";
+import type { PushOutcome } from "./serve/push-outcome.ts";
+import type { XdsServer } from "./serve/server.ts";
+import { proxyName, proxyView, round } from "./status/proxy-views.ts";
+import { resourceStatuses, versionNumber } from "./status/resource-status.ts";
+import type { StateFolder } from "./store/state-folder.ts";
+import type { Store } from "./store/store.ts";
+
+export interface ApiParts {
+  readonly store: Store;
+  readonly folder: StateFolder;
+  readonly mesh: LiveMesh;
+  readonly xds: Pick<XdsServer, "proxies" | "whenAcked">;
+  readonly publisher: Publisher;
+  readonly clock: Clock;
+  /** Publishes what waits, at once. */
+  readonly flush: () => void;
+}
+
+/** What the HTTP API sees of the control plane. */
+export function createApi(parts: ApiParts): ControlPlaneApi {
+  const { store, folder, mesh, xds, publisher, clock, flush } = parts;
+  const stale = () => [...[...store.reports().values()].flatMap((report) => report.stale), ...mesh.inherited];
+  return {
+    store,
+    snapshot: () => mesh.snapshot!,
+    version: () => publisher.version,
+    preview: (puts) => mesh.preview(puts),
+    write: (resources) => folder.write(resources),
+    remove: (keys) => folder.remove(keys),
+    settled: (ms) => {
+      flush();
+      return settle(publisher.version, ms, xds, clock);
+    },
+    statuses: () =>
+      resourceStatuses({
+        snapshot: mesh.snapshot!,
+        stale: stale(),
+        proxies: xds.proxies(),
+        liveSince: publisher.liveSince,
+      }),
+    proxies: (wanted) => xds.proxies().map((proxy) => proxyView(proxy, publisher.version, wanted)),
+    problems: () => allProblems(store, mesh),
+    readiness: () => [
+      { name: "reading the sources", isDone: mesh.snapshot !== undefined },
+      { name: "listening", isDone: publisher.isReady },
+    ],
+  };
+}
+
+async function settle(
+  version: string,
+  ms: number,
+  xds: Pick<XdsServer, "proxies" | "whenAcked">,
+  clock: Clock,
+): Promise<SettledView> {
+  const startedAt = clock.monotonic();
+  const late = Promise.withResolvers<undefined>();
+  const cancel = clock.after(ms, () => late.resolve(undefined));
+  const outcome: PushOutcome | undefined = await Promise.race([xds.whenAcked(version), late.promise]);
+  cancel();
+  const waiting = xds.proxies().filter((proxy) => versionNumber(proxy.version) < versionNumber(version));
+  const answered = outcome?.proxies ?? [];
+  return {
+    version,
+    complete: outcome !== undefined,
+    accepted:
+      outcome === undefined
+        ? xds.proxies().length - waiting.length
+        : answered.filter(({ result }) => result === "accepted").length,
+    refused: answered.flatMap((proxy) =>
+      proxy.refusals.map(({ names, why }) => ({ proxy: proxyName(proxy), names, why })),
+    ),
+    waitingFor: outcome === undefined ? waiting.map(proxyName) : [],
+    ms: round(clock.monotonic() - startedAt),
+  };
+}
+
+function allProblems(store: Store, mesh: LiveMesh): ReportedProblem[] {
+  const reported: ReportedProblem[] = [];
+  for (const [source, { problems, stale }] of store.reports()) {
+    for (const problem of problems) reported.push({ ...problem, reportedBy: source });
+    for (const key of stale) reported.push(inLastGoodVersion(formatKey(key), source));
+  }
+  for (const key of mesh.inherited) reported.push(inLastGoodVersion(formatKey(key), "last run"));
+  for (const { resource, ...problem } of mesh.snapshot?.problems ?? []) {
+    reported.push({ ...problem, resource: formatKey(resource), reportedBy: "snapshot" });
+  }
+  return reported;
+}
+
+function inLastGoodVersion(resource: string, reportedBy: string): ReportedProblem {
+  const why = "its newest version can't be read, so its last good one stays live";
+  return { path: "", why, severity: "warning", resource, reportedBy };
+}

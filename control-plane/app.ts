@@ -1,0 +1,186 @@
+import { join } from "node:path";
+import type { FastifyInstance } from "fastify";
+import type { Clock } from "../common/base/clock.ts";
+import { systemClock } from "../common/base/clock.ts";
+import type { SocketAddress } from "../common/model/node.ts";
+import type { ControlPlaneApi } from "./admin/api.ts";
+import type { ControlPlaneMetrics } from "./admin/metrics.ts";
+import { createMetrics } from "./admin/metrics.ts";
+import { createAdminServer } from "./admin/server.ts";
+import { createApi } from "./api.ts";
+import type { ControlPlaneSettings } from "./config.ts";
+import { Debounce } from "./debounce.ts";
+import { LastGoodFolder } from "./last-good.ts";
+import { LiveMesh } from "./live-mesh.ts";
+import type { Log } from "./log.ts";
+import { createLog } from "./log.ts";
+import { Publisher } from "./publisher.ts";
+import { runUntilSignal } from "./run.ts";
+import { XdsServer } from "./serve/server.ts";
+import type { FilesSource } from "./sources/files.ts";
+import { createFilesSource } from "./sources/files.ts";
+import { ConfigChanges } from "./status/config-changes.ts";
+import type { StateFolder } from "./store/state-folder.ts";
+import { createStateFolder } from "./store/state-folder.ts";
+import type { StoreChange } from "./store/store.ts";
+import { createStore } from "./store/store.ts";
+
+/** A control plane at work. */
+export interface ControlPlane {
+  /** Where proxies connect; the real port when 0 was asked for. */
+  readonly xds: SocketAddress;
+  readonly http: SocketAddress;
+  readonly log: Log;
+  readonly api: ControlPlaneApi;
+  /** Sends what waits and writes down what is live. */
+  drain(): Promise<void>;
+  /** Closes everything; proxies keep what they have. */
+  stop(): Promise<void>;
+}
+
+export interface ControlPlaneInputs {
+  readonly clock?: Clock;
+  readonly log?: Log;
+}
+
+/** What was applied over HTTP lies over the folders of configuration. */
+const stateSource = "state";
+
+/**
+ * The composition root: sources → store → debounce → snapshot → push queue → translation → proxies, and the HTTP API that
+ * looks at all of them. Resolves when it is ready; rejects, with nothing left open, when a port is taken.
+ */
+export async function startControlPlane(
+  settings: ControlPlaneSettings,
+  {
+    clock = systemClock,
+    log = createLog({ level: settings.logLevel, format: settings.logFormat }),
+  }: ControlPlaneInputs = {},
+): Promise<ControlPlane> {
+  const lastGood = new LastGoodFolder(settings.state);
+  const remembered = await lastGood.load();
+  if (remembered.problem !== undefined) log.warn(`the last good copy is not used: ${remembered.problem}`);
+
+  const configs = [...new Set(settings.config)].filter((path) => path !== stateSource);
+  const store = createStore([stateSource, ...configs]);
+  const { folder, sources } = createSources(settings, configs, clock);
+  const mesh = new LiveMesh({ store, log, remembered: remembered.resources });
+  const changes = new ConfigChanges(log);
+  const metrics: ControlPlaneMetrics = createMetrics({
+    proxies: () => countBy(xds.proxies(), ({ node }) => node.kind),
+    resources: () => countBy(mesh.snapshot?.resources ?? [], ({ kind }) => kind),
+    problems: () => countBy(api.problems(), ({ severity = "error" }) => severity),
+  });
+  const xds: XdsServer = new XdsServer({
+    source: mesh,
+    clock,
+    version: "v0",
+    events: {
+      connected: ({ node, client }) =>
+        log.debug(`${node.name}.${node.namespace} connected`, { id: node.id, client }),
+      disconnected: ({ node }) => log.debug(`${node.name}.${node.namespace} disconnected`, { id: node.id }),
+      acked: (_peer, kind) => metrics.acked(kind),
+      nacked: (_peer, kind) => metrics.nacked(kind),
+      pushed: (outcome) => publisher.pushed(outcome),
+    },
+  });
+  const publisher: Publisher = new Publisher({ mesh, xds, changes, metrics, lastGood, clock, log });
+  const debounce = new Debounce(clock, settings, () =>
+    publisher.publish(debounce.since ?? clock.monotonic()),
+  );
+  const api = createApi({ store, folder, mesh, xds, publisher, clock, flush: () => debounce.flush() });
+  const admin = createAdminServer({ api, metrics, clock });
+
+  const stop = async (): Promise<void> => {
+    debounce.stop();
+    await Promise.all(sources.map((source) => source.stop()));
+    publisher.stop();
+    await admin.close();
+    await xds.stop();
+    await publisher.whenSaved();
+  };
+  try {
+    await folder.prepare();
+    for (const source of sources) await source.start((changed) => store.apply(changed));
+    changes.tellOfSources(store.reports());
+    store.subscribe((change) => {
+      if (change.reportChanged) changes.tellOfSources(store.reports());
+      debounce.call();
+      if (isUrgent(change, mesh)) debounce.flush();
+    });
+    publisher.publish(clock.monotonic());
+    const addresses = {
+      xds: await listen("--xds", settings.xds, (address) => xds.listen(address)),
+      http: await listen("--http", settings.http, (address) => listenHttp(admin, address)),
+    };
+    publisher.ready();
+    log.info(
+      `ready: proxies connect to ${format(addresses.xds)}, the HTTP API is http://${format(addresses.http)}`,
+      {
+        config: settings.config,
+        state: settings.state,
+        resources: mesh.snapshot?.resources.length,
+      },
+    );
+    const drain = async (): Promise<void> => {
+      debounce.flush();
+      await publisher.whenSaved();
+    };
+    return { ...addresses, log, api, drain, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** Runs a control plane until SIGTERM or SIGINT; answers with the process's exit code. */
+export function runControlPlane(settings: ControlPlaneSettings): Promise<number> {
+  return runUntilSignal(() => startControlPlane(settings));
+}
+
+function createSources(
+  settings: ControlPlaneSettings,
+  configs: readonly string[],
+  clock: Clock,
+): { folder: StateFolder; sources: readonly FilesSource[] } {
+  const folder = createStateFolder({ path: settings.state, refresh: () => state.refresh() });
+  const state = createFilesSource({ name: stateSource, path: join(settings.state, "resources"), clock });
+  return {
+    folder,
+    sources: [state, ...configs.map((path) => createFilesSource({ name: path, path, clock }))],
+  };
+}
+
+/** Whether an endpoint may have left. Then nothing is waited for: every request until then is one that may fail. */
+function isUrgent({ put, removed }: StoreChange, mesh: LiveMesh): boolean {
+  const holdsEndpoints = ({ kind }: { readonly kind: string }) =>
+    kind === "ServiceEntry" || kind === "WorkloadEntry";
+  if (removed.some(holdsEndpoints)) return true;
+  return put.some((resource) => holdsEndpoints(resource) && mesh.isLive(resource));
+}
+
+async function listen(
+  flag: string,
+  address: SocketAddress,
+  open: (address: SocketAddress) => Promise<SocketAddress>,
+): Promise<SocketAddress> {
+  try {
+    return await open(address);
+  } catch (cause) {
+    throw new Error(`cannot listen on ${format(address)} (${flag}): ${(cause as Error).message}`, { cause });
+  }
+}
+
+async function listenHttp(admin: FastifyInstance, { host, port }: SocketAddress): Promise<SocketAddress> {
+  await admin.listen({ host, port });
+  const bound = admin.server.address();
+  return { host, port: typeof bound === "object" && bound !== null ? bound.port : port };
+}
+
+function format({ host, port }: SocketAddress): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function countBy<T>(items: Iterable<T>, nameOf: (item: T) => string): ReadonlyMap<string, number> {
+  return new Map([...Map.groupBy(items, nameOf)].map(([name, all]) => [name, all.length]));
+}

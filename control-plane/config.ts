@@ -1,0 +1,98 @@
+import type { Problem } from "../common/base/problem.ts";
+import type { Result } from "../common/base/result.ts";
+import { failed, ok } from "../common/base/result.ts";
+import type { SocketAddress } from "../common/model/node.ts";
+import type { LogFormat, LogLevel } from "./log.ts";
+import { logFormats, logLevels } from "./log.ts";
+
+/** Everything the control plane is told from outside. Frozen; read once. */
+export interface ControlPlaneSettings {
+  /** Folders (or files) of resources; of two that define one resource the earlier wins. May be empty: then all is applied over HTTP. */
+  readonly config: readonly string[];
+  readonly xds: SocketAddress;
+  /** Loopback only: whoever reaches it may change the mesh. */
+  readonly http: SocketAddress;
+  /** What was applied over HTTP and the last good picture live here. */
+  readonly state: string;
+  readonly logLevel: LogLevel;
+  readonly logFormat: LogFormat;
+  /** ms without another change until a change goes out. */
+  readonly quietMs: number;
+  /** ms after which a change goes out although others keep coming. */
+  readonly maxDelayMs: number;
+}
+
+/** The flags of `weft control-plane` as strings, under their names in camel case. */
+export interface ControlPlaneOptions {
+  readonly config?: readonly string[] | undefined;
+  /** `HOST:PORT`; an IPv6 host stands in brackets. Default 127.0.0.1:15010. */
+  readonly xds?: string | undefined;
+  /** Default 127.0.0.1:15014. */
+  readonly http?: string | undefined;
+  /** Default `.weft/control-plane`. */
+  readonly state?: string | undefined;
+  /** Or WEFT_LOG_LEVEL; default info. */
+  readonly logLevel?: string | undefined;
+  /** `text` or `json`; or WEFT_LOG_FORMAT; default text. */
+  readonly logFormat?: string | undefined;
+}
+
+/** Reads the settings, or says everything that is wrong with them. The paths of the problems are the flags' names. */
+export function readControlPlaneSettings(
+  options: ControlPlaneOptions,
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): Result<ControlPlaneSettings> {
+  const problems: Problem[] = [];
+  const http = readAddress("--http", options.http ?? "127.0.0.1:15014", problems);
+  if (http && !isLoopback(http.host)) {
+    const why = `${JSON.stringify(http.host)} is not a loopback address: whoever reaches this port may change the mesh`;
+    problems.push({ path: "--http", why, hint: "use 127.0.0.1, and a tunnel to reach it from elsewhere" });
+  }
+  const settings = {
+    config: options.config ?? [],
+    xds: readAddress("--xds", options.xds ?? "127.0.0.1:15010", problems),
+    http,
+    state: options.state ?? ".weft/control-plane",
+    logLevel: oneOf(
+      "--log-level",
+      options.logLevel ?? environment["WEFT_LOG_LEVEL"] ?? "info",
+      logLevels,
+      problems,
+    ),
+    logFormat: oneOf(
+      "--log-format",
+      options.logFormat ?? environment["WEFT_LOG_FORMAT"] ?? "text",
+      logFormats,
+      problems,
+    ),
+    quietMs: 10,
+    maxDelayMs: 100,
+  };
+  if (problems.length > 0 || !settings.xds || !http) return failed(problems);
+  return ok(Object.freeze({ ...settings, xds: settings.xds, http }));
+}
+
+/** True for names and addresses that only this machine can reach. */
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127(?:\.\d{1,3}){3}$/.test(host);
+}
+
+function readAddress(path: string, text: string, problems: Problem[]): SocketAddress | undefined {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:\s[\]]+)):(\d{1,5})$/.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  if (host !== undefined && port <= 65_535) return { host, port };
+  problems.push({
+    path,
+    why: `${JSON.stringify(text)} is not HOST:PORT`,
+    hint: "write it like 127.0.0.1:15010",
+  });
+  return undefined;
+}
+
+function oneOf<T extends string>(path: string, text: string, allowed: readonly T[], problems: Problem[]): T {
+  const found = allowed.find((word) => word === text);
+  if (found === undefined)
+    problems.push({ path, why: `${JSON.stringify(text)} is none of ${allowed.join(", ")}` });
+  return found ?? allowed[0]!;
+}
