@@ -17,18 +17,41 @@ export function checkSchema<S extends z.ZodType>(schema: S, input: unknown): Che
   if (first.success) return { problems: [], value: first.data };
   const { issues } = first.error;
   const problems = issues
-    .filter((issue) => !isFollowOn(issue, issues))
+    .filter((issue) => !isFollowOn(schema, issue, issues))
     .flatMap((issue) => wordIssue(schema, issue, input));
   return { problems, value: salvage(schema, input, issues) };
 }
 
-/** A misspelt field must not also be told as a missing one: a check of the whole object waits until its fields are right. */
-function isFollowOn(issue: z.core.$ZodIssue, issues: readonly z.core.$ZodIssue[]): boolean {
-  if (issue.code !== "custom") return false;
+/**
+ * A misspelt field must not also be told as a missing one: a check of the whole object waits until its fields are right,
+ * and so does the field that the misspelt one was meant to be.
+ */
+function isFollowOn(
+  schema: z.ZodType,
+  issue: z.core.$ZodIssue,
+  issues: readonly z.core.$ZodIssue[],
+): boolean {
   return issues.some((other) => {
+    if (other.code === "unrecognized_keys" && issue.code === "invalid_type" && issue.input === undefined) {
+      const meant = other.keys.map((key) => closestName(key, knownFields(schema, plainPath(other.path))));
+      const missing = issue.path.at(-1);
+      return (
+        other.path.length === issue.path.length - 1 &&
+        startsWith(issue.path, other.path) &&
+        meant.includes(String(missing))
+      );
+    }
     const depth = other.code === "unrecognized_keys" ? other.path.length + 1 : other.path.length;
-    return depth > issue.path.length && issue.path.every((part, index) => part === other.path[index]);
+    return issue.code === "custom" && depth > issue.path.length && startsWith(other.path, issue.path);
   });
+}
+
+function startsWith(path: readonly PropertyKey[], beginning: readonly PropertyKey[]): boolean {
+  return beginning.every((part, index) => part === path[index]);
+}
+
+function plainPath(path: readonly PropertyKey[]): FieldPath {
+  return path.map((part) => (typeof part === "symbol" ? String(part) : part));
 }
 
 function salvage<S extends z.ZodType>(
@@ -40,10 +63,11 @@ function salvage<S extends z.ZodType>(
   let left = issues;
   // Each round removes at least one field, and a missing one takes its parent with it, so the rounds end at the top.
   while (left.length > 0) {
+    const removed = new Set<string>();
     for (const issue of left) {
       const paths =
         issue.code === "unrecognized_keys" ? issue.keys.map((key) => [...issue.path, key]) : [issue.path];
-      for (const path of paths) if (!removeField(rest, path)) return undefined;
+      for (const path of paths) if (!removeField(rest, path, removed)) return undefined;
     }
     const again = schema.safeParse(rest);
     if (again.success) return again.data;
@@ -52,14 +76,19 @@ function salvage<S extends z.ZodType>(
   return undefined;
 }
 
-/** Removes the field, or the nearest one above that is a key of an object and exists. False at the top. */
-function removeField(root: unknown, path: readonly PropertyKey[]): boolean {
+/**
+ * Removes the field, or the nearest one above that is a key of an object and exists; `removed` holds what this round
+ * removed already. False at the top.
+ */
+function removeField(root: unknown, path: readonly PropertyKey[], removed: Set<string>): boolean {
   for (let length = path.length; length > 0; length--) {
+    if (removed.has(JSON.stringify(path.slice(0, length)))) return true;
     const parent = path.slice(0, length - 1).reduce<unknown>(childOf, root);
     const key = path[length - 1]!;
     if (typeof parent !== "object" || parent === null || Array.isArray(parent) || !Object.hasOwn(parent, key))
       continue;
     Reflect.deleteProperty(parent, key);
+    removed.add(JSON.stringify(path.slice(0, length)));
     return true;
   }
   return false;
@@ -71,19 +100,23 @@ function childOf(parent: unknown, key: PropertyKey): unknown {
 }
 
 function wordIssue(schema: z.ZodType, issue: z.core.$ZodIssue, input: unknown): FieldProblem[] {
-  const path = issue.path.map((part) => (typeof part === "symbol" ? String(part) : part));
+  const path = plainPath(issue.path);
   switch (issue.code) {
     case "unrecognized_keys":
       return issue.keys.map((key) => unknownField(schema, path, key));
     case "invalid_key":
       return issue.issues.flatMap((inner) => wordIssue(schema, { ...inner, path: issue.path }, input));
     case "invalid_type":
-      return [wrongType(path, issue.expected, path.reduce<unknown>(childOf, input))];
+      return [wrongType(path, issue, path.reduce<unknown>(childOf, input))];
     case "invalid_value":
       return [wrongChoice(path, issue.values.map(String), path.reduce<unknown>(childOf, input))];
+    case "too_big":
+      // zod's own limit of integers; the field's is told beside it.
+      return issue.maximum === Number.MAX_SAFE_INTEGER ? [] : [{ path, why: issue.message }];
     case "too_small":
+      if (issue.minimum === Number.MIN_SAFE_INTEGER) return [];
       if (issue.origin === "array")
-        return [{ path, why: `needs at least ${issue.minimum}`, hint: "give one, or remove it" }];
+        return [{ path, why: `needs at least ${issue.minimum}`, hint: "give at least one" }];
       return [{ path, why: issue.message }];
     case "custom": {
       const hint: unknown = issue.params?.["hint"];
@@ -98,12 +131,19 @@ function unknownField(schema: z.ZodType, path: FieldPath, key: string): FieldPro
   const known = knownFields(schema, path);
   const closest = closestName(key, known);
   const hint = closest ? `did you mean ${JSON.stringify(closest)}?` : `known here: ${known.join(", ")}`;
-  return { path: [...path, key], why: "is not a known field", hint };
+  const meant = closest === undefined ? {} : { meant: [...path, closest] };
+  return { path: [...path, key], why: "is not a known field", hint, ...meant };
 }
 
-function wrongType(path: FieldPath, expected: string, actual: unknown): FieldProblem {
+function wrongType(
+  path: FieldPath,
+  { expected, message }: z.core.$ZodIssueInvalidType,
+  actual: unknown,
+): FieldProblem {
   if (actual === undefined) return { path, why: "is missing", hint: `it must be ${nounOf(expected)}` };
   if (actual === null) return { path, why: "is empty", hint: "give it a value or remove it" };
+  // A field with words of its own for this knows more than its type.
+  if (!message.startsWith("Invalid input")) return { path, why: message };
   const why = `must be ${nounOf(expected)}, not ${describe(actual)}`;
   if (expected === "string" && typeof actual !== "object")
     return { path, why, hint: `put it in quotes: "${String(actual)}"` };

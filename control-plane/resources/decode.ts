@@ -93,7 +93,7 @@ function specContext(
 }
 
 function place(problem: FieldProblem, context: DecodeContext): Problem {
-  const { path, ...rest } = problem;
+  const { path, meant: _, ...rest } = problem;
   const at = context.locate?.(path);
   return { path: formatFieldPath(path), ...rest, ...(at ? { at } : {}) };
 }

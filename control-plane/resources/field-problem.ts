@@ -7,6 +7,8 @@ export interface FieldProblem {
   readonly why: string;
   readonly hint?: string;
   readonly severity?: "error" | "warning";
+  /** The field that a misspelt one was meant to be, so that it is not also reported as missing. */
+  readonly meant?: FieldPath;
 }
 
 /** `spec.http[0].match[1].headers["x.user"]` */

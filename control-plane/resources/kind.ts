@@ -72,5 +72,8 @@ export function defineNetworkingKind<S extends z.ZodObject>(parts: KindParts<S>)
 
 /** A field that was left out because it is wrong must not also be reported as missing. */
 function isFollowOn(problem: FieldProblem, causes: readonly FieldProblem[]): boolean {
-  return causes.some((cause) => isWithin(cause.path, problem.path) || isWithin(problem.path, cause.path));
+  return causes.some(({ path, meant }) => {
+    const isNear = isWithin(path, problem.path) || isWithin(problem.path, path);
+    return isNear || (meant !== undefined && isWithin(problem.path, meant));
+  });
 }

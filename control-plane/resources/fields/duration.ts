@@ -3,7 +3,7 @@ import { parseDuration } from "../../../common/base/duration.ts";
 
 /** Istio's duration (`1h30m`, `5s`, `100ms`), at least `minMs`. Stays text, so that the object keeps its form. */
 export function durationField(minMs = 0): z.ZodString {
-  return z.string().superRefine((text, context) => {
+  return z.string({ error: unquoted }).superRefine((text, context) => {
     const parsed = parseDuration(text);
     if (!parsed.ok) {
       const params = parsed.hint === undefined ? {} : { hint: parsed.hint };
@@ -16,6 +16,11 @@ export function durationField(minMs = 0): z.ZodString {
       });
     }
   });
+}
+
+/** A bare number is what people write who think in seconds or milliseconds. */
+function unquoted({ input }: { readonly input?: unknown }): string | undefined {
+  return typeof input === "number" ? `${input} has no unit: write ${input}s or ${input}ms` : undefined;
 }
 
 /** ms of a text that the schema has let through; undefined stays undefined. */

@@ -88,7 +88,7 @@ const rewrite = z.strictObject({
 const directResponse = z.strictObject({
   status: integerField("an HTTP status", 200, 599),
   body: z
-    .strictObject({ string: z.string().optional(), bytes: z.base64().optional() })
+    .strictObject({ string: z.string().optional(), bytes: z.base64({ error: "is not base64" }).optional() })
     .optional()
     .describe("Text, or bytes in base64; less than 1 MiB."),
 });
