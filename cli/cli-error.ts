@@ -4,10 +4,13 @@ import { formatProblem } from "../common/base/problem.ts";
 /** Ends the command with lines on stderr and an exit code: 2 for wrong use, 1 for everything else. */
 export class CliError extends Error {
   readonly exitCode: 1 | 2;
+  /** Each becomes a line. */
+  readonly problems: readonly Problem[];
 
-  constructor(exitCode: 1 | 2, message: string) {
-    super(message);
+  constructor(exitCode: 1 | 2, what: string | readonly Problem[]) {
+    super(typeof what === "string" ? what : what.map(formatProblem).join("\n"));
     this.exitCode = exitCode;
+    this.problems = typeof what === "string" ? [] : what;
   }
 }
 
@@ -18,5 +21,5 @@ export function wrongUse(message: string): CliError {
 
 /** Invalid input: every problem on a line of its own. */
 export function invalidInput(problems: readonly Problem[]): CliError {
-  return new CliError(1, problems.map(formatProblem).join("\n"));
+  return new CliError(1, problems);
 }

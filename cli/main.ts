@@ -26,6 +26,9 @@ const verbs = [
   explainCommand,
 ];
 
+/** We report errors ourselves: one clear line, where commander would put its suggestion on a second one. */
+const quiet = { outputError: () => {}, writeErr: () => {} };
+
 const program = new Command("weft")
   .description(
     "Weft, a service mesh: a sidecar beside every workload, a control plane that pushes rules to all.",
@@ -34,11 +37,10 @@ const program = new Command("weft")
   .helpCommand("help [command]", "explain a command");
 for (const verb of verbs) {
   const command = verb();
-  // One clear line; commander would put its suggestion on a second one.
-  command.exitOverride().configureOutput({ outputError: () => {} });
+  command.exitOverride().configureOutput(quiet);
   program.addCommand(command);
 }
-program.exitOverride().configureOutput({ outputError: () => {} });
+program.exitOverride().configureOutput(quiet);
 
 try {
   await program.parseAsync();

@@ -20,7 +20,10 @@ describe("wrong use", () => {
     [["aply"], /^weft: unknown command 'aply' \(Did you mean apply\?\)\n$/],
     [["up"], /^weft: missing required argument 'file'\n$/],
     [["up", "/no/such/mesh.yaml"], /^weft up: cannot read \/no\/such\/mesh.yaml: there is no such file\n$/],
-    [["up", "x.yaml", "--port-bas", "1"], /^weft: unknown option '--port-bas' \(Did you mean --port-base\?\)\n$/],
+    [
+      ["up", "x.yaml", "--port-bas", "1"],
+      /^weft: unknown option '--port-bas' \(Did you mean --port-base\?\)\n$/,
+    ],
     [["proxy"], /^weft: required option '--name <name>' not specified\n$/],
     [["apply"], /^weft: required option '-f, --file <path>' not specified\n$/],
     [["apply", "-f", "/no/such"], /^weft apply: cannot read \/no\/such: there is no such file or folder\n$/],
@@ -30,7 +33,10 @@ describe("wrong use", () => {
     [["validate", "/no/such"], /^weft validate: cannot read \/no\/such/],
     [["explain", "GET"], /^weft: missing required argument 'url'\n$/],
     [["explain", "GET", "review"], /^weft explain: "review" is not a URL/],
-    [["explain", "GET", "http://review/", "-H", "nocolon"], /^weft explain: -H "nocolon" is not 'name: value'/],
+    [
+      ["explain", "GET", "http://review/", "-H", "nocolon"],
+      /^weft explain: -H "nocolon" is not 'name: value'/,
+    ],
     [["explain", "GET", "http://review/", "--from", "app"], /^weft explain: --from "app" is not k=v,…/],
   ])("it answers `weft %j` with one clear line and exit code 2", async (args, line) => {
     const { code, stdout, stderr } = await runWeft(args);
@@ -52,7 +58,17 @@ describe("wrong use", () => {
 
 describe("weft proxy", () => {
   it("it names every bad flag", async () => {
-    const { code, stderr } = await runWeft(["proxy", "--name", "a", "--inbound", "x", "--labels", "y", "--drain", "5"]);
+    const { code, stderr } = await runWeft([
+      "proxy",
+      "--name",
+      "a",
+      "--inbound",
+      "x",
+      "--labels",
+      "y",
+      "--drain",
+      "5",
+    ]);
     expect(code).toBe(2);
     for (const flag of ["--inbound", "--labels", "--drain", "--app"]) expect(stderr).toContain(flag);
   });
@@ -64,8 +80,9 @@ describe("weft up", () => {
     const { code, stderr } = await runWeft(["up", path]);
     expect(stderr.trimEnd().split("\n")).toEqual([
       expect.stringMatching(/bad\.yaml:2: name: must be lower-case/),
-      expect.stringMatching(/bad\.yaml:4: workloads\[0\]\.name: is missing/),
-      expect.stringMatching(/bad\.yaml:4: workloads\[0\]\.nam: is not a known field \(hint: did you mean "name"\?\)/),
+      expect.stringMatching(
+        /bad\.yaml:4: workloads\[0\]\.nam: is not a known field \(hint: did you mean "name"\?\)/,
+      ),
     ]);
     expect(code).toBe(1);
   });
@@ -77,7 +94,9 @@ describe("weft up", () => {
     await new Promise<void>((resolve) => server.listen(base + 14, "127.0.0.1", resolve));
     const { code, stderr } = await runWeft(["up", path, "--port-base", String(base), "--state", folder]);
     await new Promise((resolve) => server.close(resolve));
-    expect(stderr).toContain(`port ${base + 14} (the control plane's HTTP API) is taken by pid ${process.pid}`);
+    expect(stderr).toContain(
+      `port ${base + 14} (the control plane's HTTP API) is taken by pid ${process.pid}`,
+    );
     expect(stderr).toContain(`--port-base ${base + 2000}`);
     expect(code).toBe(1);
   });

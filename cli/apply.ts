@@ -1,0 +1,55 @@
+import { Command } from "commander";
+import { formatProblem } from "../common/base/problem.ts";
+import { CliError } from "./cli-error.ts";
+import { readCliConfig } from "./config.ts";
+import type { AppliedResource } from "./control-plane-client.ts";
+import { ControlPlaneClient } from "./control-plane-client.ts";
+import { joinFiles } from "./joined-files.ts";
+import { readFiles } from "./read-files.ts";
+import type { WaitOptions } from "./wait-option.ts";
+import { addWaitOptions, describeSettled, waitMs } from "./wait-option.ts";
+
+interface ApplyOptions extends WaitOptions {
+  readonly file: string;
+  readonly controlPlane: string;
+}
+
+/** `weft apply -f PATH [--wait]` */
+export function applyCommand(): Command {
+  const command = new Command("apply")
+    .description("create or change resources; all of them or, when one is invalid, none")
+    .requiredOption("-f, --file <path>", "file, folder, or - for standard input")
+    .option("--control-plane <host:port>", "HTTP API (env WEFT_CONTROL_PLANE)", readCliConfig().controlPlane);
+  return addWaitOptions(command).action(apply);
+}
+
+async function apply(options: ApplyOptions): Promise<void> {
+  const client = new ControlPlaneClient(options.controlPlane, "apply");
+  const wait = waitMs("apply", options);
+  const joined = joinFiles(await readFiles("apply", options.file));
+  const answer = await client.apply(joined.text, joined.name, wait).catch((error: unknown) => {
+    throw error instanceof CliError && error.problems.length > 0
+      ? new CliError(error.exitCode, error.problems.map(joined.place))
+      : error;
+  });
+  const problems = answer.problems.map(joined.place);
+  for (const problem of problems.filter(({ severity }) => severity === "warning")) {
+    process.stderr.write(`warning: ${formatProblem(problem)}\n`);
+  }
+  const waiting = answer.resources.filter(({ state }) => state === "pending");
+  for (const resource of answer.resources) {
+    const isWaiting = waiting.includes(resource) ? ", but waits: the mesh keeps what it has" : "";
+    process.stdout.write(`${keyOf(resource)} ${resource.result}${isWaiting}\n`);
+  }
+  if (waiting.length > 0) {
+    throw new CliError(
+      1,
+      problems.filter(({ severity = "error" }) => severity === "error"),
+    );
+  }
+  if (answer.settled !== undefined) process.stdout.write(`${describeSettled(answer.settled)}\n`);
+}
+
+function keyOf({ kind, namespace, name }: AppliedResource): string {
+  return `${kind}/${namespace}/${name}`;
+}

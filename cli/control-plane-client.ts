@@ -1,0 +1,151 @@
+import { request } from "undici";
+import type { Problem } from "../common/base/problem.ts";
+import type { Source } from "../common/model/source.ts";
+import { CliError, invalidInput, wrongUse } from "./cli-error.ts";
+
+/** What `POST /resources` says. Shapes as in control-plane/admin. */
+export interface ApplyAnswer {
+  readonly resources: readonly AppliedResource[];
+  /** Warnings, and the errors that make resources wait. */
+  readonly problems: readonly Problem[];
+  readonly settled?: Settled;
+}
+
+export interface AppliedResource {
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly result: "created" | "configured" | "unchanged";
+  readonly state: "live" | "pending";
+}
+
+/** How the proxies took a change. */
+export interface Settled {
+  readonly complete: boolean;
+  readonly accepted: number;
+  readonly refused: readonly {
+    readonly proxy: string;
+    readonly names: readonly string[];
+    readonly why: string;
+  }[];
+  readonly waitingFor: readonly string[];
+  readonly ms: number;
+}
+
+export interface DeleteAnswer {
+  /** A resource of the same name in a config folder, which shows again. */
+  readonly uncovered?: Source;
+  readonly settled?: Settled;
+}
+
+export interface ListedResource {
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** ISO 8601. */
+  readonly createdAt: string;
+  readonly source: Source;
+  readonly object: Readonly<Record<string, unknown>>;
+  readonly status: {
+    readonly state: "live" | "pending" | "stale";
+    readonly live: boolean;
+    readonly programmed: number;
+    readonly proxies: number;
+    readonly refusedBy: readonly string[];
+    readonly problems: readonly Problem[];
+  };
+}
+
+export interface ListedProxy {
+  readonly kind: string;
+  readonly name: string;
+  readonly namespace: string;
+  readonly client: string;
+  /** ISO 8601. */
+  readonly connectedAt: string;
+  readonly version?: string;
+  readonly isCurrent: boolean;
+  readonly types: Readonly<
+    Record<
+      string,
+      {
+        readonly count: number;
+        readonly refused: readonly string[];
+        readonly lastNack?: { readonly why: string };
+      }
+    >
+  >;
+}
+
+/** Calls the control plane's HTTP API for one verb. What the control plane refuses is thrown with all its problems, exit code 1. */
+export class ControlPlaneClient {
+  readonly #address: string;
+  readonly #verb: string;
+
+  /** `address` is `HOST:PORT`. */
+  constructor(address: string, verb: string) {
+    if (!/^(\[[0-9a-fA-F:.]+\]|[^:\s/]+):\d{1,5}$/.test(address)) {
+      throw wrongUse(`weft ${verb}: control plane ${JSON.stringify(address)} is not HOST:PORT`);
+    }
+    this.#address = address;
+    this.#verb = verb;
+  }
+
+  /** `file` is what problems call the text. `waitMs` 0 does not wait for the proxies. */
+  async apply(text: string, file: string, waitMs: number): Promise<ApplyAnswer> {
+    const query = new URLSearchParams({ file, ...(waitMs > 0 ? { wait: String(waitMs) } : {}) });
+    return (await this.#call("POST", `/resources?${query}`, waitMs, text)) as ApplyAnswer;
+  }
+
+  async delete(kind: string, namespace: string, name: string, waitMs: number): Promise<DeleteAnswer> {
+    const path = `/resources/${[kind, namespace, name].map(encodeURIComponent).join("/")}`;
+    return (await this.#call("DELETE", waitMs > 0 ? `${path}?wait=${waitMs}` : path, waitMs)) as DeleteAnswer;
+  }
+
+  async resources(kind?: string): Promise<readonly ListedResource[]> {
+    const answer = await this.#call("GET", kind === undefined ? "/resources" : `/resources/${kind}`);
+    return (answer as { resources: readonly ListedResource[] }).resources;
+  }
+
+  async proxies(): Promise<readonly ListedProxy[]> {
+    return ((await this.#call("GET", "/proxies")) as { proxies: readonly ListedProxy[] }).proxies;
+  }
+
+  /** The live resources as `snapshot/saved-resource.ts` writes them. */
+  async snapshot(): Promise<readonly unknown[]> {
+    return ((await this.#call("GET", "/snapshot")) as { resources: readonly unknown[] }).resources;
+  }
+
+  async #call(method: "GET" | "POST" | "DELETE", path: string, waitMs = 0, body?: string): Promise<unknown> {
+    const limitMs = waitMs + 30_000;
+    const response = await request(`http://${this.#address}${path}`, {
+      method,
+      headersTimeout: limitMs,
+      bodyTimeout: limitMs,
+      ...(body === undefined ? {} : { body, headers: { "content-type": "application/yaml" } }),
+    }).catch((error: unknown) => {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new CliError(
+        1,
+        `weft ${this.#verb}: no control plane answers at ${this.#address} (${why}); start one with weft up, or name another with --control-plane or WEFT_CONTROL_PLANE`,
+      );
+    });
+    const text = await response.body.text();
+    const answer = parse(text);
+    if (response.statusCode < 300) return answer;
+    const { problems } = (answer ?? {}) as { problems?: readonly Problem[] };
+    if (problems !== undefined && problems.length > 0) throw invalidInput(problems);
+    throw new CliError(
+      1,
+      `weft ${this.#verb}: ${this.#address} answers ${response.statusCode}: ${text.slice(0, 200)}`,
+    );
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

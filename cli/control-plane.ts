@@ -1,0 +1,39 @@
+import { Command } from "commander";
+import { formatProblem } from "../common/base/problem.ts";
+import type { ControlPlaneOptions } from "../control-plane/config.ts";
+import { wrongUse } from "./cli-error.ts";
+
+/** `weft control-plane` */
+export function controlPlaneCommand(): Command {
+  return new Command("control-plane")
+    .description(
+      "run a control plane: reads resources, pushes them to the proxies over xDS, answers the HTTP API",
+    )
+    .option(
+      "--config <dir>",
+      "folder or file of resources, watched; may be repeated, the earlier wins",
+      (value: string, before: readonly string[]) => [...before, value],
+      [],
+    )
+    .option("--xds <host:port>", "xDS (default: 127.0.0.1:15010)")
+    .option("--http <host:port>", "HTTP API, on loopback only (default: 127.0.0.1:15014)")
+    .option("--state <dir>", "where applied resources are kept (default: .weft/control-plane)")
+    .option("--log-level <level>", "what to log (env WEFT_LOG_LEVEL, default: info)")
+    .option("--log-format <text|json>", "how to log (env WEFT_LOG_FORMAT, default: text)")
+    .action(run);
+}
+
+async function run(options: ControlPlaneOptions): Promise<void> {
+  // Loaded here, so that other verbs start without it.
+  const [{ runControlPlane }, { readControlPlaneSettings }] = await Promise.all([
+    import("../control-plane/app.ts"),
+    import("../control-plane/config.ts"),
+  ]);
+  const settings = readControlPlaneSettings(options);
+  if (!settings.ok) {
+    throw wrongUse(
+      settings.problems.map((problem) => `weft control-plane: ${formatProblem(problem)}`).join("\n"),
+    );
+  }
+  process.exit(await runControlPlane(settings.value));
+}

@@ -1,0 +1,41 @@
+import type { Source } from "../common/model/source.ts";
+import { formatSource } from "../common/model/source.ts";
+import type { ExplainedRoute, Explanation } from "../common/routing/explain.ts";
+import { formatTable } from "./table.ts";
+
+/** A rule that the asking proxy was not given at all. */
+export interface LeftOutRule {
+  readonly name: string;
+  readonly source: Source;
+  readonly why: string;
+}
+
+/** The explanation for people: outcome first, then each rule with its verdict, reason and place. */
+export function formatExplanation(
+  explanation: Explanation & { readonly leftOut?: readonly LeftOutRule[] },
+): string {
+  const { virtualHost, chosen, routes, outcome, leftOut = [] } = explanation;
+  if (virtualHost === undefined) return `${outcome}\n`;
+  const facts: [string, string][] = [["host", `${virtualHost.name} (by its domain ${virtualHost.domain})`]];
+  if (chosen === undefined) facts.push(["route", outcome]);
+  else {
+    facts.push(["route", `${chosen.name}${place(chosen)}`]);
+    if (chosen.action === "redirect") facts.push(["answer", "a redirect"]);
+    if (chosen.action === "direct-response") facts.push(["answer", "a direct response"]);
+    for (const { cluster, share } of chosen.destinations) {
+      facts.push(["to", `${cluster}  ${Math.round(share * 1000) / 10} %`]);
+    }
+  }
+  const rows = [
+    ...routes.map((route) => [mark[route.verdict], route.name, route.why, place(route).trim()]),
+    ...leftOut.map(({ name, source, why }) => ["left out", name, why, formatSource(source)]),
+  ];
+  const facing = facts.map(([name, value]) => `${name.padEnd(7)}${value}\n`).join("");
+  return `${facing}\n${formatTable(["", "RULE", "WHY", "WHERE"], rows)}`;
+}
+
+const mark = { chosen: "chosen", lost: "lost", "never-reached": "not tried" } as const;
+
+function place({ source }: ExplainedRoute): string {
+  return source === undefined ? "" : `  ${formatSource(source)}`;
+}

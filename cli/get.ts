@@ -1,0 +1,57 @@
+import { Command, Option } from "commander";
+import { CliError } from "./cli-error.ts";
+import { readCliConfig } from "./config.ts";
+import type { ListedResource } from "./control-plane-client.ts";
+import { ControlPlaneClient } from "./control-plane-client.ts";
+import { kindFromArgument, resourceFromArgument } from "./resource-argument.ts";
+import { formatAge, formatTable } from "./table.ts";
+
+interface GetOptions {
+  readonly output: "table" | "yaml" | "json";
+  readonly namespace: string;
+  readonly controlPlane: string;
+}
+
+/** `weft get [KIND]` */
+export function getCommand(): Command {
+  return new Command("get")
+    .description("list resources: their place, age, and how many proxies run them")
+    .argument("[kind]", "such as VirtualService, vs, or vs/product for a single one")
+    .addOption(new Option("-o, --output <format>", "how").choices(["table", "yaml", "json"]).default("table"))
+    .option("-n, --namespace <namespace>", "of KIND/NAME", "default")
+    .option("--control-plane <host:port>", "HTTP API (env WEFT_CONTROL_PLANE)", readCliConfig().controlPlane)
+    .action(get);
+}
+
+async function get(text: string | undefined, options: GetOptions): Promise<void> {
+  const one = text?.includes("/") ? resourceFromArgument("get", text, options.namespace) : undefined;
+  const kind = one?.kind ?? (text === undefined ? undefined : kindFromArgument("get", text));
+  const all = await new ControlPlaneClient(options.controlPlane, "get").resources(kind);
+  const found =
+    one === undefined
+      ? all
+      : all.filter(({ namespace, name }) => namespace === one.namespace && name === one.name);
+  if (one !== undefined && found.length === 0) {
+    throw new CliError(1, `weft get: there is no ${one.kind}/${one.namespace}/${one.name}`);
+  }
+  process.stdout.write(await format(found, options.output));
+}
+
+async function format(resources: readonly ListedResource[], output: GetOptions["output"]): Promise<string> {
+  if (output === "json") return `${JSON.stringify(resources, undefined, 2)}\n`;
+  if (output === "yaml") {
+    const { formatYaml } = await import("../control-plane/resources/yaml.ts");
+    return resources.map(({ object }) => formatYaml(object)).join("---\n");
+  }
+  if (resources.length === 0) return "no resources\n";
+  const now = Date.now();
+  const rows = resources.map(({ kind, namespace, name, createdAt, source, status }) => [
+    `${kind}/${name}`,
+    namespace,
+    status.state,
+    `${status.programmed}/${status.proxies}`,
+    formatAge(now - Date.parse(createdAt)),
+    source.file === undefined ? "" : `${source.file}:${source.line ?? 1}`,
+  ]);
+  return formatTable(["RESOURCE", "NAMESPACE", "STATE", "PROGRAMMED", "AGE", "WHERE"], rows);
+}
