@@ -39,8 +39,10 @@ export const retry: Filter = {
     const budget = new RetryBudget();
     return (next) => {
       const attempt = policy.perTryTimeoutMs ? perTry(next, context.clock, policy.perTryTimeoutMs) : next;
-      return (exchange) =>
-        new RetriedRequest(exchange, { policy, condition, budget, attempt, context }).run();
+      const parts: RetryParts = { policy, condition, budget, attempt, context };
+      return condition.coversSentRequests || attempt !== next
+        ? (exchange) => new RetriedRequest(exchange, parts).run()
+        : retryOnlyUnsent(parts);
     };
   },
 };
@@ -51,6 +53,21 @@ interface RetryParts {
   readonly budget: RetryBudget;
   readonly attempt: Service;
   readonly context: FilterContext;
+}
+
+/** The common case: an answer of any kind is final and nothing of the request is kept, so until an attempt fails there is nothing to do. */
+function retryOnlyUnsent(parts: RetryParts): Service {
+  const { attempt, budget } = parts;
+  const answered = (response: Response) => {
+    budget.finish(false);
+    return response;
+  };
+  return (exchange) => {
+    budget.begin();
+    return attempt(exchange).then(answered, (thrown) =>
+      new RetriedRequest(exchange, parts).goOn({ error: toMeshError(thrown) }),
+    );
+  };
 }
 
 class RetriedRequest {
@@ -71,11 +88,15 @@ class RetriedRequest {
   }
 
   async run(): Promise<Response> {
+    this.#parts.budget.begin();
+    return this.goOn(await this.#attempt());
+  }
+
+  /** Judges the result of the first attempt, and makes others. */
+  async goOn(first: AttemptResult): Promise<Response> {
     const { budget, condition } = this.#parts;
-    budget.begin();
     try {
-      for (;;) {
-        const result = await this.#attempt();
+      for (let result = first; ; result = await this.#attempt()) {
         const reason = this.#exchange.cancelCause === undefined ? condition.reasonFor(result) : undefined;
         if (reason === undefined || !this.#mayRepeat(result)) return outcomeOf(result);
         if (this.#retries >= this.#parts.policy.attempts) {
