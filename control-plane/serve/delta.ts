@@ -29,7 +29,7 @@ export function takeDeltaRequest(session: ProxySession, request: DeltaRequest): 
     if (excess !== undefined) return excess;
     if (isFirst) {
       const wanted = [...request.initialVersions].filter(([name]) => subscription.matches(name));
-      session.delivery(kind).adopt(new Map(wanted));
+      session.adopt(kind, new Map(wanted));
     }
     session.subscriptionChanged(kind, again);
   }

@@ -1,4 +1,4 @@
-import type { Clock } from "../../common/base/clock.ts";
+import type { CancelTimer, Clock } from "../../common/base/clock.ts";
 import type { EncodedResource, ResourceSet } from "../../common/xds/encoded-resource.ts";
 import type { ProxyPeer } from "../../common/xds/node.ts";
 import type { ResourceKind } from "../../common/xds/type-url.ts";
@@ -55,6 +55,9 @@ interface Pending {
   readonly owesAnswer: boolean;
 }
 
+/** How long removals of clusters and endpoints wait after a client has come back, ms. */
+export const removalHoldMs = 1000;
+
 const nothing: Pending = { updates: [], removals: [], absent: [], owesAnswer: false };
 /** Kinds whose state-of-the-world responses hold what changed and not everything. */
 const named: readonly ResourceKind[] = ["endpoints", "route-configuration", "virtual-host"];
@@ -82,6 +85,7 @@ export class ProxySession {
   #nonce = 0;
   #isBlocked = false;
   #isClosed = false;
+  #cancelHold: CancelTimer | undefined;
   #usesVhds: boolean;
 
   constructor(parts: SessionParts) {
@@ -113,6 +117,19 @@ export class ProxySession {
 
   get isSubscribed(): boolean {
     return resourceKinds.some((kind) => this.subscription(kind).isStarted);
+  }
+
+  /**
+   * A reconnecting client says per type what it has. Clusters that went meanwhile are removed only when it had the time to ask
+   * for its routes too, because those may still name them.
+   */
+  adopt(kind: ResourceKind, versions: ReadonlyMap<string, string>): void {
+    if (versions.size === 0) return;
+    this.delivery(kind).adopt(versions);
+    this.#cancelHold ??= this.#parts.clock.after(removalHoldMs, () => {
+      this.#cancelHold = undefined;
+      this.advance();
+    });
   }
 
   /** To be called after a subscription was changed; `again` are names the client wants although it had them. */
@@ -159,6 +176,7 @@ export class ProxySession {
 
   close(): void {
     this.#isClosed = true;
+    this.#cancelHold?.();
   }
 
   /** Sends whatever may be sent now. Called after each request, push and drain; cheap when there is nothing to do. */
@@ -173,7 +191,7 @@ export class ProxySession {
     for (const kind of resourceKinds) {
       const isRouting = routing.includes(kind);
       const { updates, removals, absent, owesAnswer } = pending.get(kind)!;
-      const mayRemove = isRouting ? mayRoute : routesAreSettled && !this.#isWarming(pending);
+      const mayRemove = isRouting ? mayRoute : routesAreSettled && !this.#cancelHold;
       const change = { updates, removals: mayRemove ? removals : [], absent, owesAnswer };
       if ((!isRouting || mayRoute) && !isNothing(change) && !this.delivery(kind).inFlight)
         this.#send(kind, change);
