@@ -55,10 +55,7 @@ describe("parseMeshFile", () => {
     ],
     [
       smallest.replace("name: a", "nam: a"),
-      [
-        "mesh.yaml:4: workloads[0].name: is missing (hint: it must be a text)",
-        'mesh.yaml:4: workloads[0].nam: is not a known field (hint: did you mean "name"?)',
-      ],
+      ['mesh.yaml:4: workloads[0].nam: is not a known field (hint: did you mean "name"?)'],
     ],
     [
       `${smallest}  - { name: a }\n`,
