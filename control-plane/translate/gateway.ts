@@ -136,7 +136,7 @@ function bindHosts(
     const reason =
       why ?? `no server of port ${port} admits its hosts (they admit ${admitted.flat().join(", ")})`;
     for (const { name, source } of virtual.rules) {
-      skipped.push({ name, source, virtualHost: virtual.hosts.join(", "), why: reason });
+      skipped.push({ name, source, hosts: virtual.hosts, why: reason });
     }
   }
   return new Map([...byHost].sort(([a], [b]) => (a < b ? -1 : Number(a > b))));

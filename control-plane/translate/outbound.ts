@@ -79,7 +79,7 @@ function makeRoutes(snapshot: Snapshot, node: ProxyNode, view: MeshView): Outbou
   if (!virtualHosts.has("*")) virtualHosts.set(allowAny.name, allowAny);
   const key = `hosts ${node.namespace} ${labelsIn(node, snapshot.virtualServices.sourceLabelKeys)}`;
   const kept = keepMap(snapshot.lineage, key, virtualHosts);
-  return { virtualHosts: kept, skipped: [...skipped, ...notForSidecars(snapshot, visible)] };
+  return { virtualHosts: kept, skipped: [...skipped, ...notForSidecars(snapshot, node, visible)] };
 }
 
 interface Planned {
@@ -126,18 +126,14 @@ function ownPlans(snapshot: Snapshot, node: ProxyNode, view: MeshView, admits: A
   });
 }
 
-function notForSidecars(snapshot: Snapshot, visible: Admits): SkippedRule[] {
+function notForSidecars(snapshot: Snapshot, node: ProxyNode, visible: Admits): SkippedRule[] {
   return snapshot.virtualServices.all.flatMap((virtual) => {
     const why = !visible(virtual)
       ? `its VirtualService is not exported to this namespace (exportTo ${virtual.exportTo.join(", ")})`
       : `its VirtualService is for ${virtual.gateways.join(", ")}, not for sidecars (mesh)`;
     if (visible(virtual) && virtual.gateways.includes("mesh")) return [];
-    return virtual.rules.map(({ name, source }) => ({
-      name,
-      source,
-      virtualHost: virtual.hosts.join(", "),
-      why,
-    }));
+    const hosts = virtual.hosts.flatMap((host) => [host, ...shortForms(host, node.namespace)]);
+    return virtual.rules.map(({ name, source }) => ({ name, source, hosts, why }));
   });
 }
 

@@ -3,6 +3,7 @@ import type { EndpointSet } from "../../common/model/endpoint.ts";
 import type { Listener } from "../../common/model/listener.ts";
 import type { RouteConfiguration, VirtualHost } from "../../common/model/route.ts";
 import type { Source } from "../../common/model/source.ts";
+import { covers } from "../snapshot/hosts.ts";
 
 /** Everything that one proxy may ask for, by name, each map in the order in which its names come from the mesh. */
 export interface ProxyResources {
@@ -23,10 +24,26 @@ export interface SkippedRule {
   /** The rule's name, "" when it has none. */
   readonly name: string;
   readonly source: Source;
-  /** The virtual host where it would have stood. */
-  readonly virtualHost: string;
+  /** The virtual host where it would have stood; absent when its whole VirtualService is left out. */
+  readonly virtualHost?: string;
+  /** The hosts that its VirtualService is for, short forms included. */
+  readonly hosts: readonly string[];
   /** Why, in words that follow "left out: ". */
   readonly why: string;
+}
+
+/** The left out rules that an author may have meant for a request: those of its virtual host, and those for its host. */
+export function leftOutFor(
+  skipped: readonly SkippedRule[],
+  authority: string,
+  virtualHost: string | undefined,
+): readonly SkippedRule[] {
+  const host = authority.replace(/:\d+$/, "").toLowerCase();
+  return skipped.filter(
+    (rule) =>
+      (rule.virtualHost !== undefined && rule.virtualHost === virtualHost) ||
+      (rule.virtualHost === undefined && rule.hosts.some((pattern) => covers(pattern, host))),
+  );
 }
 
 /** A route configuration with its virtual hosts in it: what the matcher reads, and what plain RDS clients get. */

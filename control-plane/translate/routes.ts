@@ -24,12 +24,13 @@ export function translateRules(
 ): TranslatedRoutes {
   const routes: Route[] = [];
   const skipped: SkippedRule[] = [];
-  for (const rule of virtuals.flatMap(({ rules }) => rules)) {
+  const placed = virtuals.flatMap(({ rules, hosts }) => rules.map((rule) => ({ rule, hosts })));
+  for (const { rule, hosts } of placed) {
     const action = translateAction(rule.route.action, place.port, find);
     for (const { name, match, scope, source } of rule.matches) {
       const why = scopeFailure(scope, place);
       if (why !== undefined) {
-        skipped.push({ name: rule.name, source, virtualHost, why });
+        skipped.push({ name: rule.name, source, virtualHost, hosts, why });
         continue;
       }
       const named = [rule.name, name].filter((part) => part !== "").join(".");
