@@ -28,6 +28,8 @@ export interface FilesSourceOptions {
 export interface FilesSource extends Source {
   /** Reads what changed at once, without waiting for files to settle. For those who wrote them whole. */
   refresh(): Promise<void>;
+  /** Settles when no look at the folder is under way. */
+  idle(): Promise<void>;
 }
 
 /**
@@ -97,6 +99,10 @@ class FolderOfYaml implements FilesSource {
 
   refresh(): Promise<void> {
     return this.#look(true);
+  }
+
+  idle(): Promise<void> {
+    return this.#looking;
   }
 
   /** One look at a time, in order: two at once could take a file's older content for the newer. */
