@@ -1,30 +1,21 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from "commander";
-import { applyCommand } from "./apply.ts";
 import { CliError } from "./cli-error.ts";
-import { controlPlaneCommand } from "./control-plane.ts";
-import { deleteCommand } from "./delete.ts";
-import { explainCommand } from "./explain.ts";
-import { gatewayCommand } from "./gateway.ts";
-import { getCommand } from "./get.ts";
-import { proxyCommand } from "./proxy.ts";
-import { statusCommand } from "./status.ts";
-import { upCommand } from "./up.ts";
-import { validateCommand } from "./validate.ts";
 import { version } from "./version.ts";
 
-const verbs = [
-  upCommand,
-  controlPlaneCommand,
-  proxyCommand,
-  gatewayCommand,
-  applyCommand,
-  deleteCommand,
-  getCommand,
-  statusCommand,
-  validateCommand,
-  explainCommand,
-];
+/** Only the verb that is asked for is loaded: a sidecar has no use for what `weft up` needs, and would keep it in memory. */
+const verbs: Readonly<Record<string, () => Promise<Command>>> = {
+  up: async () => (await import("./up.ts")).upCommand(),
+  "control-plane": async () => (await import("./control-plane.ts")).controlPlaneCommand(),
+  proxy: async () => (await import("./proxy.ts")).proxyCommand(),
+  gateway: async () => (await import("./gateway.ts")).gatewayCommand(),
+  apply: async () => (await import("./apply.ts")).applyCommand(),
+  delete: async () => (await import("./delete.ts")).deleteCommand(),
+  get: async () => (await import("./get.ts")).getCommand(),
+  status: async () => (await import("./status.ts")).statusCommand(),
+  validate: async () => (await import("./validate.ts")).validateCommand(),
+  explain: async () => (await import("./explain.ts")).explainCommand(),
+};
 
 /** We report errors ourselves: one clear line, where commander would put its suggestion on a second one. */
 const quiet = { outputError: () => {}, writeErr: () => {} };
@@ -35,8 +26,9 @@ const program = new Command("weft")
   )
   .version(version())
   .helpCommand("help [command]", "explain a command");
-for (const verb of verbs) {
-  const command = verb();
+const asked = Object.keys(verbs).filter((name) => name === process.argv[2]);
+for (const name of asked.length > 0 ? asked : Object.keys(verbs)) {
+  const command = await verbs[name]!();
   command.exitOverride().configureOutput(quiet);
   program.addCommand(command);
 }

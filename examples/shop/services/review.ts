@@ -28,7 +28,7 @@ export function reviewRoutes(version: string): ServiceRoutes {
   const color = version === "v1" ? undefined : version === "v2" ? "black" : "red";
   return {
     "GET /reviews/:product": (_request, { product = "" }) => {
-      const found = reviews[Number(product) % reviews.length] ?? [];
+      const found = reviews[(Number(product) - 1) % reviews.length] ?? [];
       return {
         body: {
           product: Number(product),
