@@ -44,7 +44,10 @@ const scenarios: Readonly<Record<string, (flags: Flags) => Promise<Outcome>>> = 
   start: runStart,
 };
 
-await main();
+await main().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exit(1);
+});
 
 async function main(): Promise<void> {
   const { positionals, values } = parseFlags();

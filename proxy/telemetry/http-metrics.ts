@@ -27,9 +27,10 @@ export type Reporter = "source" | "destination";
 const quietMs = 600_000;
 
 /**
- * Istio's standard HTTP metrics. Label values come from configuration and from a few bounded fields of the response, never from
- * the request but for the peer, whose number `inbound/read-peer.ts` bounds; and the number of label sets is capped: a client that makes up hosts, methods or paths cannot grow them
- * (GHSA-42mr-jpwh-m9rv). Byte sizes are those of bodies.
+ * Istio's standard HTTP metrics. Label values come from configuration, from a few bounded fields of the response, and from the
+ * calling sidecar's description, whose number `inbound/read-peer.ts` bounds; nothing else is taken from the request. The number of
+ * label sets is capped: a client that makes up hosts, methods or paths cannot grow them (GHSA-42mr-jpwh-m9rv). Byte sizes are
+ * those of bodies.
  */
 export class HttpMetrics {
   readonly #parts: HttpMetricsParts;
