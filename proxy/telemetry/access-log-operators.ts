@@ -139,7 +139,7 @@ const operators: ReadonlyMap<string, Operator> = new Map<string, Operator>([
   ["PROTOCOL", plain((exchange) => exchange.protocol)],
   ["RESPONSE_CODE", plain((exchange) => exchange.status)],
   ["RESPONSE_FLAGS", plain((exchange) => exchange.flags || "-")],
-  ["RESPONSE_CODE_DETAILS", plain((exchange) => exchange.detail.replaceAll(" ", "_") || undefined)],
+  ["RESPONSE_CODE_DETAILS", plain(responseCodeDetails)],
   ["CONNECTION_TERMINATION_DETAILS", absent],
   [
     "UPSTREAM_TRANSPORT_FAILURE_REASON",
@@ -191,6 +191,12 @@ const operators: ReadonlyMap<string, Operator> = new Map<string, Operator>([
     },
   ],
 ]);
+
+/** Envoy's word for an answer that came from upstream; the data path sets a detail only when something ended the request. */
+function responseCodeDetails({ detail, upstream, status }: Exchange): string | undefined {
+  if (detail !== "") return detail.replaceAll(" ", "_");
+  return upstream !== undefined && status !== 0 ? "via_upstream" : undefined;
+}
 
 function since(exchange: Exchange, at: number): number | undefined {
   return at === 0 ? undefined : Math.round(at - exchange.startedAt);

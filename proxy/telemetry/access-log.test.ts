@@ -221,7 +221,6 @@ function served(request: { path?: string; authority?: string; agent?: string } =
   exchange.upstream = { address: "10.0.0.7:9080", workload: undefined };
   exchange.attempts = 2;
   exchange.status = 200;
-  exchange.detail = "via_upstream";
   exchange.bytesReceived = 5;
   exchange.bytesSent = 100;
   exchange.responseHeaders = new HeaderList(["x-envoy-upstream-service-time", "3"]);
