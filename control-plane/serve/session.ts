@@ -6,6 +6,7 @@ import { resourceKinds, typeUrl } from "../../common/xds/type-url.ts";
 import type { NackRecord } from "./acks.ts";
 import { Delivery } from "./acks.ts";
 import { withInlineRoutes } from "./inline-routes.ts";
+import { mapChanges } from "./map-changes.ts";
 import type { ResourceSource } from "./resource-source.ts";
 import { Subscription } from "./subscriptions.ts";
 
@@ -55,6 +56,11 @@ interface Pending {
   readonly owesAnswer: boolean;
 }
 
+interface Comparison {
+  readonly wanted: ReadonlyMap<string, EncodedResource>;
+  readonly pending: Pending;
+}
+
 /** How long removals of clusters and endpoints wait after a client has come back, ms. */
 export const removalHoldMs = 1000;
 
@@ -77,8 +83,8 @@ export class ProxySession {
   readonly #parts: SessionParts;
   readonly #subscriptions = new Map<ResourceKind, Subscription>();
   readonly #deliveries = new Map<ResourceKind, Delivery>();
-  /** Per kind the map that the client is known to be in step with, to skip comparing it again. */
-  readonly #inStepWith = new Map<ResourceKind, ReadonlyMap<string, EncodedResource>>();
+  /** What is pending per kind for the map that it was compared with; valid until something else than an ACK happens. */
+  readonly #compared = new Map<ResourceKind, Comparison>();
   #wanted: ResourceSet | undefined;
   #push: Push;
   #settledPush: Push | undefined;
@@ -134,7 +140,7 @@ export class ProxySession {
 
   /** To be called after a subscription was changed; `again` are names the client wants although it had them. */
   subscriptionChanged(kind: ResourceKind, again: readonly string[] = []): void {
-    this.#inStepWith.delete(kind);
+    this.#compared.delete(kind);
     if (kind === "virtual-host" && !this.#usesVhds && this.protocol === "delta") {
       this.#usesVhds = true;
       this.#wanted = undefined;
@@ -157,7 +163,7 @@ export class ProxySession {
     }
     const nack = delivery.nack(nonce, error, this.#parts.clock.now());
     if (!nack) return false;
-    this.#inStepWith.delete(kind);
+    this.#compared.delete(kind);
     this.#parts.onNack(this, kind, nack);
     return true;
   }
@@ -193,8 +199,9 @@ export class ProxySession {
       const { updates, removals, absent, owesAnswer } = pending.get(kind)!;
       const mayRemove = isRouting ? mayRoute : routesAreSettled && !this.#cancelHold;
       const change = { updates, removals: mayRemove ? removals : [], absent, owesAnswer };
+      const deferred = mayRemove ? [] : removals;
       if ((!isRouting || mayRoute) && !isNothing(change) && !this.delivery(kind).inFlight)
-        this.#send(kind, change);
+        this.#send(kind, change, deferred);
       if (this.#isBlocked) return;
       if (!this.delivery(kind).inFlight) pending.set(kind, this.#pendingOf(kind));
       // Later kinds name what this one holds.
@@ -222,33 +229,59 @@ export class ProxySession {
     const subscription = this.subscription(kind);
     if (!subscription.isStarted) return nothing;
     const wanted = this.#wanted?.get(typeUrl[kind]) ?? noResources;
-    if (
-      this.#inStepWith.get(kind) === wanted &&
-      !subscription.owesFirstAnswer &&
-      subscription.owed.size === 0
-    )
-      return nothing;
-    const delivery = this.delivery(kind);
-    const updates: EncodedResource[] = [];
-    for (const resource of candidates(subscription, wanted)) {
-      if (delivery.sent.get(resource.name)?.version === resource.version) continue;
-      if (delivery.refused.get(resource.name) !== resource.version) updates.push(resource);
-    }
-    const removals = [...delivery.sent.keys()].filter((name) => !wanted.has(name));
+    const compared = this.#compared.get(kind);
+    if (compared?.wanted === wanted) return compared.pending;
+    const pending =
+      compared?.pending === nothing
+        ? this.#changesSince(compared.wanted, wanted, kind)
+        : this.#compare(wanted, kind);
+    this.#compared.set(kind, { wanted, pending });
+    return pending;
+  }
+
+  /** The client is in step with `before`, so only what changed since then can be pending. */
+  #changesSince(
+    before: ReadonlyMap<string, EncodedResource>,
+    wanted: ReadonlyMap<string, EncodedResource>,
+    kind: ResourceKind,
+  ): Pending {
+    const subscription = this.subscription(kind);
+    const { sent } = this.delivery(kind);
+    const { changed, removed } = mapChanges(before, wanted);
+    const updates = changed.filter(
+      (resource) => subscription.matches(resource.name) && this.#lacks(resource, kind),
+    );
+    const removals = removed.filter((name) => sent.has(name));
+    return updates.length + removals.length === 0
+      ? nothing
+      : { updates, removals, absent: [], owesAnswer: false };
+  }
+
+  #compare(wanted: ReadonlyMap<string, EncodedResource>, kind: ResourceKind): Pending {
+    const subscription = this.subscription(kind);
+    const updates = [...candidates(subscription, wanted)].filter((resource) => this.#lacks(resource, kind));
+    const removals = [...this.delivery(kind).sent.keys()].filter((name) => !wanted.has(name));
     const absent = [...subscription.owed].filter(
       (name) => !wanted.has(name) && !subscription.isNamespace(name),
     );
     const owesAnswer = subscription.owesFirstAnswer || subscription.owed.size > 0;
     const pending = { updates, removals, absent, owesAnswer };
-    if (isNothing(pending) && !delivery.inFlight) this.#inStepWith.set(kind, wanted);
     return isNothing(pending) ? nothing : pending;
   }
 
-  #send(kind: ResourceKind, change: Pending): void {
+  #lacks({ name, version }: EncodedResource, kind: ResourceKind): boolean {
+    const { sent, refused } = this.delivery(kind);
+    return sent.get(name)?.version !== version && refused.get(name) !== version;
+  }
+
+  /** `deferred`: removals that are to come later. */
+  #send(kind: ResourceKind, change: Pending, deferred: readonly string[]): void {
     const delivery = this.delivery(kind);
     const subscription = this.subscription(kind);
     subscription.owed.clear();
     subscription.owesFirstAnswer = false;
+    const pending = deferred.length === 0 ? nothing : { ...nothing, removals: deferred };
+    this.#compared.set(kind, { wanted: this.#wanted?.get(typeUrl[kind]) ?? noResources, pending });
     if (this.protocol === "sotw" && named.includes(kind) && change.updates.length === 0) {
       // State of the world has no words for "gone": the client learns it from the cluster or listener that named it.
       for (const name of change.removals) delivery.forget(name);
