@@ -13,6 +13,7 @@ import { installFromDebian } from "../support/install.ts";
 import type { Load, LoadResult } from "../support/load.ts";
 import { nodeLoad, wrkLoad } from "../support/load.ts";
 import { processUsage } from "../support/process-usage.ts";
+import { removeScratch } from "../support/scratch.ts";
 import { median } from "../support/statistics.ts";
 
 /** Everyone in the table, in its order. */
@@ -100,6 +101,7 @@ export async function hop(options: HopOptions): Promise<HopResult> {
   } finally {
     await Promise.all(runners.map(({ peer }) => peer.stop()));
     await backend.stop();
+    removeScratch();
   }
 }
 

@@ -3,6 +3,7 @@ import { meshConfig, startControlPlane, startSidecar } from "../peers/weft.ts";
 import { startBackend } from "../support/backend.ts";
 import { runChild } from "../support/children.ts";
 import { proxyCore } from "../support/cores.ts";
+import { removeScratch } from "../support/scratch.ts";
 import { median } from "../support/statistics.ts";
 
 export interface StartOptions {
@@ -40,6 +41,7 @@ export async function start({ rounds, say }: StartOptions): Promise<StartResult>
     }
   } finally {
     await backend.stop();
+    removeScratch();
   }
 }
 

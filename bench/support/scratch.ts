@@ -4,12 +4,18 @@ import { join } from "node:path";
 
 let root: string | undefined;
 
-/** A new empty folder for a peer's files; gone when this process ends. */
+/** A new empty folder for a peer's files; gone when this process ends or `removeScratch` is called. */
 export function scratchFolder(): string {
   if (root === undefined) {
-    const made = mkdtempSync(join(tmpdir(), "weft-bench-"));
-    process.on("exit", () => rmSync(made, { recursive: true, force: true }));
-    root = made;
+    root = mkdtempSync(join(tmpdir(), "weft-bench-"));
+    process.once("exit", removeScratch);
   }
   return mkdtempSync(join(root, "part-"));
+}
+
+/** Called when a scenario ends, because a test's process may be killed rather than end. */
+export function removeScratch(): void {
+  process.off("exit", removeScratch);
+  if (root !== undefined) rmSync(root, { recursive: true, force: true });
+  root = undefined;
 }
