@@ -16,6 +16,7 @@ import type { ProxySettings } from "./config.ts";
 import { ConfigSink } from "./config-sink.ts";
 import type { FilterContext } from "./filters/filter.ts";
 import { buildRouteService } from "./filters/route-service.ts";
+import { noteProgress } from "./first-config.ts";
 import { connectHttp1 } from "./http/http1/client.ts";
 import type { Service } from "./http/layer.ts";
 import { acceptInbound } from "./inbound/accept.ts";
@@ -31,7 +32,7 @@ import { ResourceState } from "./state/resource-state.ts";
 import type { Log } from "./telemetry/log.ts";
 import { createLog } from "./telemetry/log.ts";
 import { createTelemetry } from "./telemetry-set.ts";
-import type { ResourceSink, ResourceUpdate } from "./xds/resource-update.ts";
+import type { ResourceSink, ResourceType, ResourceUpdate } from "./xds/resource-update.ts";
 import type { XdsClientEvents } from "./xds/stream.ts";
 import { XdsClient } from "./xds/stream.ts";
 
@@ -113,7 +114,7 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
     events: telemetry.filterEvents,
   };
   const build = (route: Route): Service => buildRouteService(route, context);
-  const tables = new RouteTables(build);
+  const tables = new RouteTables(build, clock);
   const listeners: ListenerSet = new ListenerSet({
     settings: settings.http,
     clock,
@@ -148,7 +149,7 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
       rejections += refused.length;
       for (const { name, problems } of refused) report(`refused ${update.type} ${name}`, problems);
       lastGood?.save(state.current.received);
-      noteProgress(readiness, state.current);
+      noteProgress(readiness, state.current, false);
     },
   });
   const cancelTidying = clock.every(tidyEveryMs, () => sink.tidy());
@@ -194,7 +195,9 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
       clock,
       random,
       known,
-      events: xdsEvents(log),
+      events: xdsEvents(log, (type) => {
+        if (type === "virtual-host") noteProgress(readiness, state.current, true);
+      }),
     });
     xds.start();
   }
@@ -221,18 +224,7 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
   };
 }
 
-/** Ready means: there are listeners, all that were accepted are open, and each route configuration that one names has arrived. */
-function noteProgress(readiness: Readiness, { received, routes }: ProxyConfig): void {
-  const listeners = [...received.listener.values()].flatMap(({ value }) => value.filterChains);
-  if (listeners.length === 0) return;
-  readiness.done("listeners");
-  const isComplete = listeners.every(
-    ({ http }) => http.routes.kind === "inline" || routes.has(http.routes.routeConfigName),
-  );
-  if (isComplete) readiness.done("first config");
-}
-
-function xdsEvents(log: Log): XdsClientEvents {
+function xdsEvents(log: Log, onAnswered: (type: ResourceType) => void): XdsClientEvents {
   const where = ({ host, port }: SocketAddress) => `${host}:${port}`;
   return {
     connected: (server) => log.info("connected to the control plane", { server: where(server) }),
@@ -242,8 +234,14 @@ function xdsEvents(log: Log): XdsClientEvents {
         reason,
         retryMs: Math.round(retryMs),
       }),
-    acked: (type, version) => log.debug("accepted config", { type, version }),
-    nacked: (type, version) => log.debug("refused config", { type, version }),
+    acked: (type, version) => {
+      log.debug("accepted config", { type, version });
+      onAnswered(type);
+    },
+    nacked: (type, version) => {
+      log.debug("refused config", { type, version });
+      onAnswered(type);
+    },
   };
 }
 

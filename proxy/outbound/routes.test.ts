@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
 import type { RouteConfiguration, VirtualHost } from "../../common/model/route.ts";
 import { plainExchange } from "../../test/support/exchange.ts";
+import { FakeClock } from "../../test/support/fake-clock.ts";
 import { plainRoute, virtualHost } from "../../test/support/routes.ts";
+import { meshError } from "../errors.ts";
 import { Body } from "../http/body.ts";
 import type { Response } from "../http/exchange.ts";
 import { HeaderList } from "../http/header-list.ts";
@@ -36,18 +38,35 @@ describe("RouteTables", () => {
     expect(tables.obtain("r").table).toBeUndefined();
   });
 
-  it("gives a listener that came first the routes that come later", async () => {
+  it("lets requests wait for the first routes, which come after their listener", async () => {
     const { tables } = newTables();
-    const service = pickRoute(tables.obtain("r"));
     const early = plainExchange({ authority: "a" });
-    await expect(service(early)).rejects.toMatchObject({
-      code: "no_route",
-      detail: "route_configuration_not_found",
-    });
+    const sent = pickRoute(tables.obtain("r"))(early);
+    tables.update(configured());
     tables.update(configured(host("a")));
-    const late = plainExchange({ authority: "a" });
-    expect((await service(late)).reason).toBe("a");
-    expect(late.route!.name).toBe("a");
+    expect((await sent).reason).toBe("a");
+    expect(early.route!.name).toBe("a");
+  });
+
+  it("lets them wait two seconds, and after that says at once that there is no route", async () => {
+    const { tables, clock } = newTables();
+    const service = pickRoute(tables.obtain("r"));
+    const nothing = { code: "no_route", detail: "route_configuration_not_found" };
+    await Promise.all([
+      expect(service(plainExchange())).rejects.toMatchObject(nothing),
+      clock.advance(2_000),
+    ]);
+    await expect(service(plainExchange())).rejects.toMatchObject(nothing);
+  });
+
+  it("lets a client that goes away stop waiting", async () => {
+    const { tables } = newTables();
+    const exchange = plainExchange({ authority: "a" });
+    const sent = pickRoute(tables.obtain("r"))(exchange);
+    exchange.cancel(meshError("downstream_closed"));
+    await expect(sent).rejects.toMatchObject({ code: "downstream_closed" });
+    tables.update(configured(host("a")));
+    expect(exchange.route).toBeUndefined();
   });
 
   it("lets a request finish on the table that it began with", async () => {
@@ -64,6 +83,7 @@ describe("RouteTables", () => {
 /** Each route answers with its own name. */
 function newTables() {
   const built: string[] = [];
+  const clock = new FakeClock();
   const tables = new RouteTables((route) => {
     built.push(route.name);
     const answer: Response = {
@@ -73,8 +93,8 @@ function newTables() {
       body: Body.empty(),
     };
     return async () => answer;
-  });
-  return { tables, built };
+  }, clock);
+  return { tables, built, clock };
 }
 
 function host(name: string, routeName = name): VirtualHost {

@@ -1,18 +1,34 @@
+import type { Clock } from "../../common/base/clock.ts";
 import type { RouteConfiguration, VirtualHost } from "../../common/model/route.ts";
 import type { BuildTarget, RouteTable } from "../../common/routing/route-table.ts";
 import { compileRoutes } from "../../common/routing/route-table.ts";
 import { meshError } from "../errors.ts";
+import type { Exchange, Response } from "../http/exchange.ts";
 import type { Service } from "../http/layer.ts";
 
 /** The compiled routes of one configuration, as a listener's stack holds them: the table is replaced, never changed. */
 export class CurrentRoutes {
-  /** Undefined while the configuration has not arrived. */
+  /** Undefined while the configuration is not there. */
   table: RouteTable<Service> | undefined = undefined;
+  /** Whether the first routes have arrived, or have been waited for long enough. */
+  isSettled = false;
   #configuration: RouteConfiguration | undefined = undefined;
+  #waiting: (() => void)[] = [];
   readonly #build: BuildTarget<Service>;
+  readonly #clock: Clock;
 
-  constructor(build: BuildTarget<Service>) {
+  constructor(build: BuildTarget<Service>, clock: Clock) {
     this.#build = build;
+    this.#clock = clock;
+  }
+
+  /**
+   * Calls back once settled. A listener is open before its routes are there, because only its opening makes us ask for them; what comes
+   * in between would otherwise be told that there is no route.
+   */
+  whenSettled(run: () => void): void {
+    this.#waiting.push(run);
+    if (this.#waiting.length === 1) this.#clock.after(firstRoutesMs, () => this.#settle());
   }
 
   /** Compiles what changed beside the old table, then swaps by one assignment. Patterns were checked before, so it does not throw. */
@@ -27,6 +43,14 @@ export class CurrentRoutes {
       const { changed, removed } = difference(before.virtualHosts, configuration.virtualHosts);
       if (changed.length + removed.length > 0) this.table = this.table.withVirtualHosts(changed, removed);
     }
+    // Virtual hosts that come one by one come after their configuration.
+    if (configuration !== undefined && (!configuration.vhds || configuration.virtualHosts.length > 0))
+      this.#settle();
+  }
+
+  #settle(): void {
+    this.isSettled = true;
+    for (const run of this.#waiting.splice(0)) run();
   }
 }
 
@@ -34,16 +58,18 @@ export class CurrentRoutes {
 export class RouteTables {
   readonly #byName = new Map<string, CurrentRoutes>();
   readonly #build: BuildTarget<Service>;
+  readonly #clock: Clock;
 
-  constructor(build: BuildTarget<Service>) {
+  constructor(build: BuildTarget<Service>, clock: Clock) {
     this.#build = build;
+    this.#clock = clock;
   }
 
   /** The stable holder that a stack keeps: the name is resolved when the listener is set up. */
   obtain(name: string): CurrentRoutes {
     let routes = this.#byName.get(name);
     if (routes === undefined) {
-      routes = new CurrentRoutes(this.#build);
+      routes = new CurrentRoutes(this.#build, this.#clock);
       this.#byName.set(name, routes);
     }
     return routes;
@@ -51,7 +77,7 @@ export class RouteTables {
 
   /** Routes that a listener carries itself; they change only with the listener. */
   inline(configuration: RouteConfiguration): CurrentRoutes {
-    const routes = new CurrentRoutes(this.#build);
+    const routes = new CurrentRoutes(this.#build, this.#clock);
     routes.update(configuration);
     return routes;
   }
@@ -66,20 +92,33 @@ export class RouteTables {
 }
 
 /** Finds the route and hands on to the service that was built for it. Reads the table once, so a swap never splits a request. */
-export function pickRoute(routes: { readonly table: RouteTable<Service> | undefined }): Service {
-  return (exchange) => {
-    const table = routes.table;
-    if (table === undefined) return Promise.reject(meshError("no_route", "route_configuration_not_found"));
-    const decision = table.match(exchange);
-    if (decision === undefined) {
-      const host = table.findVirtualHost(exchange.authority);
-      return Promise.reject(
-        meshError("no_route", host === undefined ? "virtual_host_not_found" : "route_not_found"),
-      );
-    }
-    exchange.route = decision.route;
-    return decision.target(exchange);
-  };
+export function pickRoute(routes: CurrentRoutes): Service {
+  return (exchange) =>
+    routes.isSettled ? forward(routes.table, exchange) : forwardWhenSettled(routes, exchange);
+}
+
+function forward(table: RouteTable<Service> | undefined, exchange: Exchange): Promise<Response> {
+  if (table === undefined) return Promise.reject(meshError("no_route", "route_configuration_not_found"));
+  const decision = table.match(exchange);
+  if (decision === undefined) {
+    const host = table.findVirtualHost(exchange.authority);
+    return Promise.reject(
+      meshError("no_route", host === undefined ? "virtual_host_not_found" : "route_not_found"),
+    );
+  }
+  exchange.route = decision.route;
+  return decision.target(exchange);
+}
+
+function forwardWhenSettled(routes: CurrentRoutes, exchange: Exchange): Promise<Response> {
+  return new Promise((resolve, reject) => {
+    exchange.whenCancelled(reject);
+    routes.whenSettled(() => {
+      if (exchange.cancelCause !== undefined) return;
+      exchange.whenCancelled(undefined);
+      resolve(forward(routes.table, exchange));
+    });
+  });
 }
 
 function difference(
@@ -91,3 +130,6 @@ function difference(
   for (const { name } of after) old.delete(name);
   return { changed, removed: [...old.keys()] };
 }
+
+/** How long a request waits for the first routes. */
+const firstRoutesMs = 2_000;

@@ -75,6 +75,21 @@ describe("a proxy process", () => {
     expect([...report.errors.keys()].filter((error) => error !== "ECONNREFUSED")).toEqual([]);
   });
 
+  it("logs each request with what became of it when asked to", async () => {
+    const port = await saveConfig();
+    const proxy = await start({ args: ["--access-log", "json"] });
+    const answer = await request(`http://127.0.0.1:${port}/path`, { headers: { host: "svc" } });
+    await answer.body.dump();
+    while (!proxy.output().includes("\n")) await once(proxy.child.stdout, "data");
+    expect(JSON.parse(proxy.output())).toMatchObject({
+      method: "GET",
+      path: "/path",
+      authority: "svc",
+      response_code: 200,
+      upstream_cluster: "c",
+    });
+  });
+
   it("drains and ends when the admin interface is asked to quit", async () => {
     await saveConfig();
     const proxy = await start();
@@ -137,19 +152,33 @@ async function saveConfig(): Promise<number> {
   return free.port;
 }
 
-async function start({ ready = true } = {}) {
+async function start({ ready = true, args: more = [] as readonly string[] } = {}) {
   const free = await startEcho("free");
   await free.stop();
-  const args = [main, "sidecar", "--name", "test", "--state", state, "--admin", `127.0.0.1:${free.port}`];
-  const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "pipe"] });
+  const args = [
+    main,
+    "sidecar",
+    "--name",
+    "test",
+    "--state",
+    state,
+    "--admin",
+    `127.0.0.1:${free.port}`,
+    ...more,
+  ];
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
   processes.push(child);
   let log = "";
   child.stderr.on("data", (bytes) => {
     log += bytes;
   });
+  let output = "";
+  child.stdout.on("data", (bytes) => {
+    output += bytes;
+  });
   const logged = async (text: string) => {
     while (!log.includes(text)) await once(child.stderr, "data");
   };
   await logged(ready ? "serving from the last good config" : "was not read completely");
-  return { child, admin: free.port, logged, log: () => log };
+  return { child, admin: free.port, logged, log: () => log, output: () => output };
 }

@@ -11,6 +11,7 @@ import { startEcho } from "../support/echo-server.ts";
 import { startLoad } from "../support/load.ts";
 import {
   cluster,
+  endpoint,
   endpoints,
   feed,
   inboundListener,
@@ -119,6 +120,56 @@ describe("a proxy's routes", () => {
       const answer = await get(proxy, host, "/");
       expect([answer.statusCode, await answer.body.text()]).toEqual([503, reason]);
     }
+  });
+});
+
+describe("a proxy's way out of the mesh", () => {
+  it("reaches what the request names, but never itself", async () => {
+    const outside = await echo("outside");
+    const proxy = await start();
+    const passthrough = cluster("PassthroughCluster", {
+      discovery: { kind: "original-dst" },
+      loadBalancer: { kind: "passthrough" },
+    });
+    await feed(proxy.sink, { ...oneHost("*", passthrough) });
+    expect(await servedBy(proxy, `127.0.0.1:${outside.port}`, "/")).toBe("outside");
+    expect(await servedBy(proxy, `localhost:${outside.port}`, "/")).toBe("outside");
+    const loop = await get(proxy, `localhost:${proxy.port("out")}`, "/");
+    expect([loop.statusCode, await loop.body.text()]).toEqual([404, "no_route: loop_to_own_listener\n"]);
+  });
+});
+
+describe("a proxy's metrics", () => {
+  it("name both workloads on both sides of a request", async () => {
+    const app = await echo("app");
+    const server = await start({ name: "server-v1", labels: "app=server,version=v1", admin: "127.0.0.1:0" });
+    await feed(server.sink, {
+      clusters: [staticCluster("app", app.port)],
+      listeners: [inboundListener("in", "app")],
+    });
+    const client = await start({ name: "client-v2", labels: "app=client,version=v2", admin: "127.0.0.1:0" });
+    const workload = {
+      name: "server-v1",
+      namespace: "default",
+      serviceAccount: "server",
+      labels: { app: "server" },
+    };
+    const to = cluster("c", {
+      discovery: { kind: "static", endpoints: [endpoint(server.port("in")!, { workload })] },
+      service: { hostname: "svc.default.svc.cluster.local", name: "svc", namespace: "default" },
+    });
+    await feed(client.sink, oneHost("svc", to));
+    await servedBy(client, "svc", "/");
+    const [atClient, atServer] = [await requestsTotal(client), await requestsTotal(server)];
+    expect(atClient).toContain('reporter="source"');
+    expect(atServer).toContain('reporter="destination"');
+    for (const line of [atClient, atServer]) {
+      expect(line).toContain('source_workload="client-v2"');
+      expect(line).toContain('source_version="v2"');
+      expect(line).toContain('destination_workload="server-v1"');
+      expect(line).toContain('response_code="200"');
+    }
+    expect(atClient).toContain('destination_service="svc.default.svc.cluster.local"');
   });
 });
 
@@ -380,6 +431,13 @@ async function servedBy(proxy: ProxyApp, host: string, path: string) {
   const answer = await get(proxy, host, path);
   await answer.body.dump();
   return answer.headers["x-served-by"];
+}
+
+async function requestsTotal(proxy: ProxyApp): Promise<string> {
+  const answer = await request(`http://127.0.0.1:${proxy.admin!.port}/stats/prometheus`);
+  return (await answer.body.text())
+    .split("\n")
+    .filter((line) => line.startsWith("istio_requests_total{"))[0]!;
 }
 
 /** Takes its time, so that requests are under way when something changes. */
