@@ -259,11 +259,13 @@ export class ProxySession {
 
   #compare(wanted: ReadonlyMap<string, EncodedResource>, kind: ResourceKind): Pending {
     const subscription = this.subscription(kind);
+    const { sent } = this.delivery(kind);
     const updates = [...candidates(subscription, wanted)].filter((resource) => this.#lacks(resource, kind));
-    const removals = [...this.delivery(kind).sent.keys()].filter((name) => !wanted.has(name));
-    const absent = [...subscription.owed].filter(
-      (name) => !wanted.has(name) && !subscription.isNamespace(name),
-    );
+    const removals = [...sent.keys()].filter((name) => !wanted.has(name));
+    // What the client has and asks for goes as a removal, in its turn; "does not exist" is for what it never had.
+    const isAbsent = (name: string) =>
+      !wanted.has(name) && !sent.has(name) && !subscription.isNamespace(name);
+    const absent = [...subscription.owed].filter(isAbsent);
     const owesAnswer = subscription.owesFirstAnswer || subscription.owed.size > 0;
     const pending = { updates, removals, absent, owesAnswer };
     return isNothing(pending) ? nothing : pending;
