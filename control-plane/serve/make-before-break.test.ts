@@ -156,6 +156,8 @@ class ObedientProxy {
       this.#targets.delete(name);
     }
     for (const { name, version, bytes } of changed) {
+      // It was on its way when its subscription ended.
+      if (kind === "endpoints" && !this.#names.get(kind)?.includes(name)) continue;
       held.set(name, version);
       const host = kind === "virtual-host" ? decodeResource(kind, bytes) : undefined;
       const action = host?.ok ? host.value.routes[0]?.action : undefined;
