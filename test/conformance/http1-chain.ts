@@ -17,6 +17,8 @@ export interface ChainOptions {
   /** Instead of sending upstream. */
   readonly service?: Service;
   readonly clock?: Clock;
+  /** Instead of the scripted upstream. */
+  readonly upstreamPort?: number;
 }
 
 /** The shortest possible proxy: listener → serveHttp1 → idle connections → connectHttp1 → an upstream that the test scripts. */
@@ -38,7 +40,7 @@ export class Chain implements AsyncDisposable {
   static async start(answer: Answer, options: ChainOptions = {}): Promise<Chain> {
     const chain = new Chain(await RawUpstream.start(answer));
     const clock = options.clock ?? systemClock;
-    const target = { host: "127.0.0.1", port: chain.upstream.port, timeoutMs: 5_000 };
+    const target = { host: "127.0.0.1", port: options.upstreamPort ?? chain.upstream.port, timeoutMs: 5_000 };
     const forward: Service = async (exchange) => {
       let connection = chain.#idle.pop();
       while (connection !== undefined && connection.capacity === 0) connection = chain.#idle.pop();

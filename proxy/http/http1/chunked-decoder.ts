@@ -20,6 +20,7 @@ const Step = Object.freeze({
   sizeFirst: 0,
   size: 1,
   extensionName: 2,
+  extensionNameFirst: 14,
   extensionValueFirst: 3,
   extensionToken: 4,
   extensionQuoted: 5,
@@ -107,7 +108,7 @@ export class ChunkedDecoder {
           if (++this.#digits > maxSizeDigits) throw invalid("http1.chunk_size_overflow");
           this.#remaining = this.#remaining * 16 + digit;
         } else if (octet === CR) this.#step = Step.sizeLf;
-        else if (octet === SEMICOLON) this.#step = Step.extensionName;
+        else if (octet === SEMICOLON) this.#step = Step.extensionNameFirst;
         else throw invalid("http1.invalid_chunk_size");
         return;
       }
@@ -141,9 +142,11 @@ export class ChunkedDecoder {
     } else if (step === Step.extensionValueFirst && octet === DQUOTE) this.#step = Step.extensionQuoted;
     else if (isTokenOctet[octet] === 1 && step !== Step.extensionAfterQuoted) {
       if (step === Step.extensionValueFirst) this.#step = Step.extensionToken;
-    } else if (step === Step.extensionValueFirst) throw invalid("http1.invalid_chunk_extension");
-    else if (octet === CR) this.#step = Step.sizeLf;
-    else if (octet === SEMICOLON) this.#step = Step.extensionName;
+      else if (step === Step.extensionNameFirst) this.#step = Step.extensionName;
+    } else if (step === Step.extensionValueFirst || step === Step.extensionNameFirst) {
+      throw invalid("http1.invalid_chunk_extension");
+    } else if (octet === CR) this.#step = Step.sizeLf;
+    else if (octet === SEMICOLON) this.#step = Step.extensionNameFirst;
     else if (octet === EQUALS && step === Step.extensionName) this.#step = Step.extensionValueFirst;
     else throw invalid("http1.invalid_chunk_extension");
   }

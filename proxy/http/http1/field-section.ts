@@ -56,6 +56,15 @@ export function scanFields(bytes: Uint8Array, at: number, end: number, maxCount:
   }
 }
 
+/**
+ * Whether a tab follows the value that ends at `end` in `text`. Optional whitespace by the RFC, but llhttp does not take
+ * `chunked<TAB>` for chunked: two recipients that disagree about framing are all that smuggling needs.
+ */
+export function endsInTab(text: string, end: number): boolean {
+  for (let i = end; text.charCodeAt(i) !== CR; i++) if (text.charCodeAt(i) === HTAB) return true;
+  return false;
+}
+
 function nameError(bytes: Uint8Array, position: number, nameStart: number): Error {
   const octet = bytes[position]!;
   if (position === nameStart) {

@@ -3,7 +3,7 @@ import { meshError } from "../../errors.ts";
 import type { HttpServerSettings } from "../http-server.ts";
 import { isAuthority } from "./authority.ts";
 import { parseContentLength } from "./content-length.ts";
-import { fieldCount, fieldMarks, scanFields } from "./field-section.ts";
+import { endsInTab, fieldCount, fieldMarks, scanFields } from "./field-section.ts";
 import type { Framing } from "./framing.ts";
 import type { ConnectionOptions } from "./hop-by-hop.ts";
 import { noConnectionOptions, parseConnection, removeNominated } from "./hop-by-hop.ts";
@@ -159,8 +159,9 @@ function buildHead(
         break;
       case 17:
         if (name.toLowerCase() === "transfer-encoding") {
-          if (transferEncoding !== undefined)
+          if (transferEncoding !== undefined || endsInTab(text, marks[mark + 3]! - fieldsStart)) {
             throw meshError("bad_request", "http1.invalid_transfer_encoding");
+          }
           transferEncoding = value;
           continue;
         }

@@ -1,6 +1,6 @@
 import { meshError } from "../../errors.ts";
 import { parseContentLength } from "./content-length.ts";
-import { fieldCount, fieldMarks, scanFields } from "./field-section.ts";
+import { endsInTab, fieldCount, fieldMarks, scanFields } from "./field-section.ts";
 import type { Framing } from "./framing.ts";
 import type { ConnectionOptions } from "./hop-by-hop.ts";
 import { noConnectionOptions, parseConnection, removeNominated } from "./hop-by-hop.ts";
@@ -135,7 +135,12 @@ function buildHead(
         break;
       case 17:
         if (name.toLowerCase() === "transfer-encoding") {
-          if (transferEncoding !== undefined || value.toLowerCase() !== "chunked" || minor === 0) {
+          if (
+            transferEncoding !== undefined ||
+            value.toLowerCase() !== "chunked" ||
+            endsInTab(text, marks[mark + 3]! - fieldsStart) ||
+            minor === 0
+          ) {
             throw meshError("bad_request", "http1.invalid_transfer_encoding");
           }
           transferEncoding = value;
