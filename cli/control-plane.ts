@@ -2,6 +2,7 @@ import { Command } from "commander";
 import { formatProblem } from "../common/base/problem.ts";
 import type { ControlPlaneOptions } from "../control-plane/config.ts";
 import { wrongUse } from "./cli-error.ts";
+import { writeCompileCacheSoon } from "./compile-cache.ts";
 
 /** `weft control-plane` */
 export function controlPlaneCommand(): Command {
@@ -35,5 +36,6 @@ async function run(options: ControlPlaneOptions): Promise<void> {
       settings.problems.map((problem) => `weft control-plane: ${formatProblem(problem)}`).join("\n"),
     );
   }
+  writeCompileCacheSoon();
   process.exit(await runControlPlane(settings.value));
 }

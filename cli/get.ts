@@ -46,12 +46,11 @@ async function format(resources: readonly ListedResource[], output: GetOptions["
   if (resources.length === 0) return "no resources\n";
   const now = Date.now();
   const rows = resources.map(({ kind, namespace, name, createdAt, source, status }) => [
-    `${kind}/${name}`,
-    namespace,
+    `${kind}/${namespace}/${name}`,
     status.state,
     `${status.programmed}/${status.proxies}`,
     formatAge(now - Date.parse(createdAt)),
     source.file === undefined ? "" : `${source.file}:${source.line ?? 1}`,
   ]);
-  return formatTable(["RESOURCE", "NAMESPACE", "STATE", "PROGRAMMED", "AGE", "WHERE"], rows);
+  return formatTable(["RESOURCE", "STATE", "PROGRAMMED", "AGE", "WHERE"], rows);
 }

@@ -2,6 +2,7 @@ import { Command } from "commander";
 import { formatProblem } from "../common/base/problem.ts";
 import type { ProxyOptions } from "../proxy/config.ts";
 import { wrongUse } from "./cli-error.ts";
+import { writeCompileCacheSoon } from "./compile-cache.ts";
 
 /** `weft proxy`: a sidecar beside one workload. */
 export function proxyCommand(): Command {
@@ -44,5 +45,6 @@ export async function runSidecarOrGateway(options: ProxyOptions): Promise<void> 
   if (!settings.ok) {
     throw wrongUse(settings.problems.map((problem) => `weft ${verb}: ${formatProblem(problem)}`).join("\n"));
   }
+  writeCompileCacheSoon();
   process.exit(await runProxy(settings.value));
 }

@@ -18,12 +18,15 @@ const port = z.number().int().min(1, portMessage).max(65535, portMessage);
 const labels = z.record(z.string().min(1), z.string());
 const serverPort = z.string().regex(/^[1-9]\d{0,4}$/, "must be the port of a Gateway's server");
 
+const accessLog = z.enum(["off", "text", "json"]);
+
 const gatewaySchema = z.strictObject({
   name,
   namespace: name.optional(),
   serviceAccount: name.optional(),
   labels: labels.optional(),
   ports: z.record(serverPort, port).refine((ports) => Object.keys(ports).length > 0, "names no port"),
+  accessLog: accessLog.optional(),
 });
 
 const replicasMessage = "must be 1 to 50";
@@ -44,6 +47,7 @@ const workloadSchema = z.strictObject({
     .record(z.string().min(1), z.union([z.string(), z.number(), z.boolean()], "must be a text or a number"))
     .optional(),
   listen: port.optional(),
+  accessLog: accessLog.optional(),
   replicas: z.number().int().min(1, replicasMessage).max(50, replicasMessage).optional(),
 });
 
@@ -57,6 +61,9 @@ const meshSchema = z.strictObject({
   notes: z.string().optional(),
 });
 
+/** How a proxy logs requests to standard output. */
+export type AccessLog = z.infer<typeof accessLog>;
+
 /** A gateway of the local mesh. `ports`: port of a Gateway resource's server → local port. */
 export interface MeshGateway {
   readonly name: string;
@@ -64,6 +71,7 @@ export interface MeshGateway {
   readonly serviceAccount: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly ports: ReadonlyMap<number, number>;
+  readonly accessLog: AccessLog;
 }
 
 /** A workload of the local mesh, before it is multiplied by `replicas`. */
@@ -82,6 +90,8 @@ export interface MeshWorkload {
   readonly env: Readonly<Record<string, string>>;
   /** The port at which the app listens, when it cannot be told by PORT. */
   readonly listen?: number;
+  /** The sidecar's. */
+  readonly accessLog: AccessLog;
   readonly replicas: number;
 }
 
@@ -203,6 +213,7 @@ function complete(mesh: MeshData): LocalMesh {
       serviceAccount: gateway.serviceAccount ?? gateway.name,
       labels: gateway.labels ?? {},
       ports: new Map(Object.entries(gateway.ports).map(([server, local]) => [Number(server), local])),
+      accessLog: gateway.accessLog ?? "off",
     })),
     workloads: mesh.workloads.map((workload) => ({
       name: workload.name,
@@ -220,6 +231,7 @@ function complete(mesh: MeshData): LocalMesh {
       folder: workload.folder ?? ".",
       env: Object.fromEntries(Object.entries(workload.env ?? {}).map(([key, value]) => [key, String(value)])),
       ...(workload.listen === undefined ? {} : { listen: workload.listen }),
+      accessLog: workload.accessLog ?? "off",
       replicas: workload.replicas ?? 1,
     })),
     ...(mesh.notes === undefined ? {} : { notes: mesh.notes }),

@@ -1,6 +1,6 @@
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { LocalMesh } from "./mesh-file.ts";
+import type { AccessLog, LocalMesh } from "./mesh-file.ts";
 import type { MeshFolder } from "./mesh-folder.ts";
 import type { GatewayPorts, InstancePorts, PortPlan } from "./port-plan.ts";
 import type { ProcessSpec } from "./process.ts";
@@ -81,6 +81,7 @@ interface ProxyIdentity {
   readonly namespace: string;
   readonly serviceAccount: string;
   readonly labels: Readonly<Record<string, string>>;
+  readonly accessLog: AccessLog;
 }
 
 function proxyOptions(
@@ -94,7 +95,9 @@ function proxyOptions(
     ...["--name", name, "--namespace", identity.namespace, "--service-account", identity.serviceAccount],
     ...(labels.length === 0 ? [] : ["--labels", labels.join(",")]),
     ...["--control-plane", local(input.plan.xds), "--admin", local(admin)],
-    ...["--state", input.folder.proxy(name)],
+    ...["--state", input.folder.proxy(name), "--access-log", identity.accessLog],
+    // That a proxy became ready is said by the launcher; what is left to hear from it is what went wrong.
+    ...(input.env.WEFT_LOG_LEVEL === undefined ? ["--log-level", "warn"] : []),
   ];
 }
 

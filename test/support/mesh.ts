@@ -9,6 +9,8 @@ import type { MeshInfo } from "../../cli/local-mesh/mesh-folder.ts";
 
 const main = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
 
+const compileCache = fileURLToPath(new URL("../../.cache/compile", import.meta.url));
+
 export interface StartMeshOptions {
   /** Default: a free one. */
   readonly portBase?: number;
@@ -49,7 +51,8 @@ export interface RunningMesh {
 export async function startMesh(file: string, options: StartMeshOptions = {}): Promise<RunningMesh> {
   const state = options.state ?? mkdtempSync(join(tmpdir(), "weft-mesh-"));
   const portBase = options.portBase ?? (await freePortBase());
-  const env = { ...process.env, ...options.env };
+  // Kept between runs, outside of the temporary state: a dozen processes start in half the time.
+  const env = { NODE_COMPILE_CACHE: compileCache, ...process.env, ...options.env };
   const args = [main, "up", file, "--state", state, "--port-base", String(portBase)];
   const launcher = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "pipe"] });
   const ended = once(launcher, "exit");
@@ -89,7 +92,10 @@ export async function startMesh(file: string, options: StartMeshOptions = {}): P
   const timeoutMs = options.timeoutMs ?? 90_000;
   let timer: NodeJS.Timeout | undefined;
   const tooLate = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`the mesh is not ready after ${timeoutMs} ms:\n${log}`)), timeoutMs);
+    timer = setTimeout(
+      () => reject(new Error(`the mesh is not ready after ${timeoutMs} ms:\n${log}`)),
+      timeoutMs,
+    );
   });
   try {
     await Promise.race([logged(/all parts are ready/), tooLate]);
@@ -111,8 +117,7 @@ export async function startMesh(file: string, options: StartMeshOptions = {}): P
     info,
     log: () => log,
     logged,
-    weft: (...rest) =>
-      runWeft(rest, { ...env, WEFT_CONTROL_PLANE: new URL(first.controlPlane.http).host }),
+    weft: (...rest) => runWeft(rest, { ...env, WEFT_CONTROL_PLANE: new URL(first.controlPlane.http).host }),
     stop: async () => {
       const pids = pidsOf(info());
       await stop();
