@@ -16,9 +16,7 @@ export function checkSchema<S extends z.ZodType>(schema: S, input: unknown): Che
   const first = schema.safeParse(input, { reportInput: true });
   if (first.success) return { problems: [], value: first.data };
   const { issues } = first.error;
-  const problems = issues
-    .filter((issue) => !isFollowOn(schema, issue, issues))
-    .flatMap((issue) => wordIssue(schema, issue, input));
+  const problems = withoutFollowOns(schema, issues).flatMap((issue) => wordIssue(schema, issue, input));
   return { problems, value: salvage(schema, input, issues) };
 }
 
@@ -26,28 +24,27 @@ export function checkSchema<S extends z.ZodType>(schema: S, input: unknown): Che
  * A misspelt field must not also be told as a missing one: a check of the whole object waits until its fields are right,
  * and so does the field that the misspelt one was meant to be.
  */
-function isFollowOn(
+function withoutFollowOns(
   schema: z.ZodType,
-  issue: z.core.$ZodIssue,
   issues: readonly z.core.$ZodIssue[],
-): boolean {
-  return issues.some((other) => {
-    if (other.code === "unrecognized_keys" && issue.code === "invalid_type" && issue.input === undefined) {
-      const meant = other.keys.map((key) => closestName(key, knownFields(schema, plainPath(other.path))));
-      const missing = issue.path.at(-1);
-      return (
-        other.path.length === issue.path.length - 1 &&
-        startsWith(issue.path, other.path) &&
-        meant.includes(String(missing))
-      );
+): readonly z.core.$ZodIssue[] {
+  const above = new Set<string>();
+  const meant = new Set<string>();
+  for (const issue of issues) {
+    const path = plainPath(issue.path);
+    const isUnknown = issue.code === "unrecognized_keys";
+    for (let length = 0; length < path.length + (isUnknown ? 1 : 0); length++) {
+      above.add(JSON.stringify(path.slice(0, length)));
     }
-    const depth = other.code === "unrecognized_keys" ? other.path.length + 1 : other.path.length;
-    return issue.code === "custom" && depth > issue.path.length && startsWith(other.path, issue.path);
+    if (!isUnknown) continue;
+    const known = knownFields(schema, path);
+    for (const key of issue.keys) meant.add(JSON.stringify([...path, closestName(key, known)]));
+  }
+  return issues.filter((issue) => {
+    const path = JSON.stringify(plainPath(issue.path));
+    if (issue.code === "custom") return !above.has(path);
+    return !(issue.code === "invalid_type" && issue.input === undefined && meant.has(path));
   });
-}
-
-function startsWith(path: readonly PropertyKey[], beginning: readonly PropertyKey[]): boolean {
-  return beginning.every((part, index) => part === path[index]);
 }
 
 function plainPath(path: readonly PropertyKey[]): FieldPath {

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decodeObject } from "./decode.ts";
-import { decodeText } from "./decode-text.ts";
+import type { DocumentCache } from "./decode-text.ts";
+import { decodeText, textLimits } from "./decode-text.ts";
 import { kindDefinitions } from "./index.ts";
 import { formatYaml } from "./yaml.ts";
 
@@ -148,11 +149,19 @@ describe("decodeText", () => {
 
   it("refuses a file that is too large or has too many documents, and says the limit", () => {
     const text = [entry("a"), entry("b"), entry("c")].map(formatYaml).join("---\n");
-    const large = decodeText(text, "a.yaml", { limits: { maxBytes: 100, maxDocuments: 10 } });
+    const large = decodeText(text, "a.yaml", { limits: { ...textLimits, maxBytes: 100 } });
     expect(large).toMatchObject({ resources: [], hasUnnamed: true, problems: [{ at: { file: "a.yaml" } }] });
     expect(large.problems[0]?.why).toContain("the limit is 100");
-    const many = decodeText(text, "a.yaml", { limits: { maxBytes: 10_000, maxDocuments: 2 } });
+    const many = decodeText(text, "a.yaml", { limits: { ...textLimits, maxDocuments: 2 } });
     expect(many.problems[0]?.why).toBe("the file has more than 2 documents");
+    const limits = { ...textLimits, maxDocumentBytes: 150 };
+    const wide = decodeText(`${text}---\n# ${"x".repeat(150)}\n${formatYaml(entry("wide"))}`, "a.yaml", {
+      limits,
+    });
+    expect(wide.resources).toHaveLength(3);
+    expect(wide.problems).toMatchObject([
+      { why: expect.stringContaining("the limit is 150"), at: { line: 21 } },
+    ]);
   });
 
   it("rejects one bad resource among 1,000 good ones and nothing else", () => {
@@ -162,6 +171,35 @@ describe("decodeText", () => {
     const decoded = decodeText(objects.map(formatYaml).join("---\n"), "many.yaml");
     expect(decoded.resources).toHaveLength(1_000);
     expect(decoded.refused).toEqual([{ kind: "WorkloadEntry", namespace: "default", name: "w-500" }]);
+  });
+
+  it("reads again only the documents that changed", () => {
+    const cache: DocumentCache = new Map();
+    const text = ["a", "b", "c"].map((name) => formatYaml(entry(name))).join("---\n");
+    const first = decodeText(text, "a.yaml", { cache });
+    const second = decodeText(text.replace("name: b", "name: x"), "a.yaml", { cache });
+    expect(second.resources.map(({ name }) => name)).toEqual(["a", "x", "c"]);
+    expect(second.resources[0]).toBe(first.resources[0]);
+    expect(second.resources[2]).toBe(first.resources[2]);
+    const moved = decodeText(`# one line more\n${text}`, "a.yaml", { cache });
+    expect(moved.resources.map(({ source }) => source.line)).toEqual(
+      first.resources.map(({ source }) => source.line! + 1),
+    );
+    expect(cache.size).toBe(3);
+  });
+
+  it.each([
+    ["directives", "%YAML 1.2\n---\n"],
+    ["a byte order mark", "\ufeff"],
+    ["an end mark", "...\n---\n"],
+    ["Windows line ends", "\r\n---\r\n"],
+  ])("reads documents after %s", (_title, beginning) => {
+    const decoded = decodeText(
+      `${beginning}${formatYaml(entry("a"))}---\n${formatYaml(entry("b"))}`,
+      "a.yaml",
+    );
+    expect(decoded.problems).toEqual([]);
+    expect(decoded.resources.map(({ name }) => name)).toEqual(["a", "b"]);
   });
 
   it("gives equal content an equal version, wherever and in whatever order it is written", () => {

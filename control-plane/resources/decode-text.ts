@@ -6,6 +6,7 @@ import { isDnsLabel, isDnsSubdomain } from "./fields/names.ts";
 import { defaultNamespace } from "./metadata.ts";
 import { recognize } from "./recognize.ts";
 import type { Kind, Resource, ResourceKey } from "./resource.ts";
+import { splitDocuments } from "./split-documents.ts";
 import type { YamlDocument } from "./yaml.ts";
 import { parseYaml } from "./yaml.ts";
 
@@ -31,18 +32,43 @@ export interface Skipped {
 
 export interface TextLimits {
   readonly maxBytes: number;
+  readonly maxDocumentBytes: number;
   readonly maxDocuments: number;
 }
 
-/** Far above what a mesh needs, low enough that reading stays a matter of seconds. */
-export const textLimits: TextLimits = { maxBytes: 16 * 1024 * 1024, maxDocuments: 20_000 };
+/** Far above what a mesh needs (Kubernetes ends at 1.5 MB an object), low enough that reading stays a matter of seconds. */
+export const textLimits: TextLimits = {
+  maxBytes: 16 * 1024 * 1024,
+  maxDocumentBytes: 4 * 1024 * 1024,
+  maxDocuments: 20_000,
+};
 
 /** Reads every resource in a text; one bad document never takes the others down. Never throws. */
-export function decodeText(
+export function decodeText(text: string, fileName: string, options: DecodeTextOptions = {}): DecodedText {
+  const steps = decodeInSteps(text, fileName, options);
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+  }
+}
+
+export interface DecodeTextOptions {
+  /** ms since the epoch, for `createdAt`. */
+  readonly now?: number;
+  readonly limits?: TextLimits;
+  /** What an earlier reading of the same file left; unchanged documents on unchanged lines are taken from it. */
+  readonly cache?: DocumentCache;
+}
+
+/** The documents of one file as they were read, by their text and line. */
+export type DocumentCache = Map<string, DecodedText>;
+
+/** The same in steps, one per document, for who must not hold up others while reading much. */
+export function* decodeInSteps(
   text: string,
   fileName: string,
-  { now = 0, limits = textLimits }: { readonly now?: number; readonly limits?: TextLimits } = {},
-): DecodedText {
+  { now = 0, limits = textLimits, cache = new Map() }: DecodeTextOptions = {},
+): Generator<void, DecodedText> {
   const start: FilePosition = { file: fileName, line: 1 };
   const bytes = Buffer.byteLength(text);
   if (bytes > limits.maxBytes) {
@@ -56,8 +82,16 @@ export function decodeText(
     const why = `the file has more than ${limits.maxDocuments} documents`;
     return refuseAll(start, why, "split it into several files");
   }
-  const collected: Collected = { resources: [], problems: [], skipped: [], refused: [], hasUnnamed: false };
-  for (const document of parseYaml(text, fileName)) readDocument(document, now, collected);
+  const collected = emptyCollection();
+  const before = new Map(cache);
+  cache.clear();
+  for (const { text: part, line } of splitDocuments(text)) {
+    const id = `${line}\n${part}`;
+    const document = before.get(id) ?? decodePart(part, { ...start, line }, now, limits);
+    cache.set(id, document);
+    collect(collected, document);
+    yield;
+  }
   return collected;
 }
 
@@ -67,6 +101,33 @@ interface Collected {
   readonly skipped: Skipped[];
   readonly refused: ResourceKey[];
   hasUnnamed: boolean;
+}
+
+function emptyCollection(): Collected {
+  return { resources: [], problems: [], skipped: [], refused: [], hasUnnamed: false };
+}
+
+function decodePart(
+  text: string,
+  start: FilePosition,
+  now: number,
+  { maxDocumentBytes }: TextLimits,
+): DecodedText {
+  const bytes = Buffer.byteLength(text);
+  if (bytes > maxDocumentBytes) {
+    return refuseAll(start, `the document has ${bytes} bytes: the limit is ${maxDocumentBytes}`, "split it");
+  }
+  const collected = emptyCollection();
+  for (const document of parseYaml(text, start.file, start.line)) readDocument(document, now, collected);
+  return collected;
+}
+
+function collect(into: Collected, part: DecodedText): void {
+  for (const resource of part.resources) into.resources.push(resource);
+  for (const problem of part.problems) into.problems.push(problem);
+  for (const skipped of part.skipped) into.skipped.push(skipped);
+  for (const key of part.refused) into.refused.push(key);
+  into.hasUnnamed ||= part.hasUnnamed;
 }
 
 function readDocument(document: YamlDocument, now: number, collected: Collected): void {
@@ -106,9 +167,9 @@ function readObject(
   const result = decodeObject(value, { now, locate });
   if (result.ok) {
     collected.resources.push(result.value);
-    collected.problems.push(...result.warnings);
+    for (const warning of result.warnings) collected.problems.push(warning);
   } else {
-    collected.problems.push(...result.problems);
+    for (const problem of result.problems) collected.problems.push(problem);
     refuse(value, collected);
   }
 }

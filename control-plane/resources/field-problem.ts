@@ -22,11 +22,6 @@ export function formatFieldPath(path: FieldPath): string {
   return text;
 }
 
-/** True when `inner` lies at or below `outer`. */
-export function isWithin(inner: FieldPath, outer: FieldPath): boolean {
-  return outer.length <= inner.length && outer.every((part, index) => part === inner[index]);
-}
-
 /** Puts `prefix` before the path of each problem. */
 export function below(prefix: FieldPath, problems: readonly FieldProblem[]): FieldProblem[] {
   return problems.map((problem) => ({ ...problem, path: [...prefix, ...problem.path] }));

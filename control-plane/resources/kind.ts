@@ -3,7 +3,6 @@ import type { Labels } from "../../common/model/endpoint.ts";
 import type { Source } from "../../common/model/source.ts";
 import { checkSchema } from "./check-schema.ts";
 import type { FieldPath, FieldProblem } from "./field-problem.ts";
-import { isWithin } from "./field-problem.ts";
 import type { CompiledResource, Kind } from "./resource.ts";
 
 /** What a spec needs to know of the object around it. */
@@ -59,10 +58,7 @@ export function defineNetworkingKind<S extends z.ZodObject>(parts: KindParts<S>)
     read(spec, context) {
       const checked = checkSchema(parts.schema, spec);
       const further = checked.value === undefined ? [] : parts.validate(checked.value, context);
-      const problems = [
-        ...checked.problems,
-        ...further.filter((problem) => !isFollowOn(problem, checked.problems)),
-      ];
+      const problems = [...checked.problems, ...withoutFollowOns(further, checked.problems)];
       const isFine =
         checked.value !== undefined && problems.every((problem) => problem.severity === "warning");
       return isFine ? { problems, compiled: parts.compile(checked.value, context) } : { problems };
@@ -70,10 +66,21 @@ export function defineNetworkingKind<S extends z.ZodObject>(parts: KindParts<S>)
   };
 }
 
-/** A field that was left out because it is wrong must not also be reported as missing. */
-function isFollowOn(problem: FieldProblem, causes: readonly FieldProblem[]): boolean {
-  return causes.some(({ path, meant }) => {
-    const isNear = isWithin(path, problem.path) || isWithin(problem.path, path);
-    return isNear || (meant !== undefined && isWithin(problem.path, meant));
+/** A field that was left out because it is wrong must not also be reported as missing, nor what holds it as incomplete. */
+function withoutFollowOns(
+  problems: readonly FieldProblem[],
+  causes: readonly FieldProblem[],
+): readonly FieldProblem[] {
+  const wrong = new Set<string>();
+  const above = new Set<string>();
+  for (const { path, meant } of causes) {
+    for (const cause of meant === undefined ? [path] : [path, meant]) {
+      wrong.add(JSON.stringify(cause));
+      for (let length = 0; length < cause.length; length++) above.add(JSON.stringify(cause.slice(0, length)));
+    }
+  }
+  return problems.filter(({ path }) => {
+    if (above.has(JSON.stringify(path))) return false;
+    return !path.some((_, index) => wrong.has(JSON.stringify(path.slice(0, index + 1))));
   });
 }

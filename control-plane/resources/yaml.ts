@@ -26,12 +26,12 @@ export const maxAliasedValues = 10_000;
 /** One slip in YAML makes many errors; the first ones say where to look. */
 const maxSyntaxErrors = 3;
 
-/** Reads every document of a text. Never throws. */
-export function parseYaml(text: string, file: string): readonly YamlDocument[] {
+/** Reads every document of a text whose first line is `firstLine` of the file. Never throws. */
+export function parseYaml(text: string, file: string, firstLine = 1): readonly YamlDocument[] {
   const lines = new LineCounter();
   const position = (offset: number): FilePosition => {
     const { line, col } = lines.linePos(offset);
-    return { file, line: Math.max(line, 1), column: Math.max(col, 1) };
+    return { file, line: Math.max(line, 1) + firstLine - 1, column: Math.max(col, 1) };
   };
   // Duplicate keys are found below in linear time; the library compares each key with all before it.
   const documents = parseAllDocuments(text, {

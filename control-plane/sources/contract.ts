@@ -110,6 +110,7 @@ export function sourceContract(title: string, setUp: () => Promise<SourceStage>)
       await stage.breakDown();
       await follower.until(() => follower.report.problems.length > 0);
       expect(follower.keys).toEqual(["WorkloadEntry/default/a"]);
+      expect(follower.report.stale).toEqual([{ kind: "WorkloadEntry", namespace: "default", name: "a" }]);
       await stage.repair();
       await stage.put("b", { address: "10.0.0.2" });
       await follower.until(() => follower.live.has("WorkloadEntry/default/b"));

@@ -39,7 +39,12 @@ export function remember(before: FileMemory, decoded: DecodedText): FileMemory {
 
 /** Everything stays, because the file cannot be read at present. */
 export function keepAll(before: FileMemory, problem: Problem): FileMemory {
-  return { ...before, problems: [problem], stale: [...before.resources.values()].map(keyOf) };
+  return { ...before, problems: [problem], stale: keysOf(before) };
+}
+
+/** The keys of all that a file gives. */
+export function keysOf(memory: FileMemory): readonly ResourceKey[] {
+  return [...memory.resources.values()].map(keyOf);
 }
 
 /** True when reading `decoded` would take a resource away. */

@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, rename, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -204,6 +204,28 @@ describe("a folder of files", () => {
     await pass(400);
     expect(follower.live.get("WorkloadEntry/default/a")?.source.file).toBe("b.yaml");
     expect(follower.steps.flatMap((step) => step.deletes)).toEqual([]);
+  });
+
+  it("keeps what a file that cannot be read any more held", async () => {
+    await mkdir(join(folder, "sub"));
+    await write("sub/a.yaml", entry("a"));
+    await write("b.yaml", entry("b"));
+    await start();
+    await rm(join(folder, "sub"), { recursive: true });
+    await symlink("sub", join(folder, "sub"));
+    await truncate(join(folder, "b.yaml"), 17 * 1024 * 1024);
+    await pass(400);
+    expect(follower.keys).toHaveLength(2);
+    expect(follower.report.problems.map((problem) => problem.why)).toEqual([
+      expect.stringMatching(/^cannot be read: /),
+      "the file has 17825792 bytes: the limit is 16777216",
+    ]);
+    await write("b.yaml", entry("b", { address: "10.0.0.2" }));
+    await pass(400);
+    expect(follower.report.stale.map((key) => key.name)).toEqual(["a"]);
+    expect(follower.live.get("WorkloadEntry/default/b")?.object).toMatchObject({
+      spec: { address: "10.0.0.2" },
+    });
   });
 
   it.skipIf(process.getuid?.() === 0)("keeps what an unreadable file or folder held", async () => {

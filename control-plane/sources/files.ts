@@ -1,11 +1,12 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { CancelTimer, Clock } from "../../common/base/clock.ts";
 import type { Problem } from "../../common/base/problem.ts";
-import type { DecodedText } from "../resources/decode-text.ts";
-import { decodeText } from "../resources/decode-text.ts";
+import type { DecodedText, DocumentCache } from "../resources/decode-text.ts";
+import { decodeInSteps } from "../resources/decode-text.ts";
 import type { Resource, ResourceKey } from "../resources/resource.ts";
 import type { FileMemory } from "./file-memory.ts";
-import { duplicateProblem, emptyMemory, keepAll, losesResources, remember } from "./file-memory.ts";
-import type { FolderListing, FoundFile } from "./folder-reader.ts";
+import { duplicateProblem, emptyMemory, keepAll, keysOf, losesResources, remember } from "./file-memory.ts";
+import type { FoundFile } from "./folder-reader.ts";
 import { listFolder, readText } from "./folder-reader.ts";
 import type { FolderWatch } from "./folder-watch.ts";
 import { watchFolder } from "./folder-watch.ts";
@@ -53,6 +54,8 @@ const gone = "gone";
 const unreadable = "unreadable";
 /** ms between an event and the look at the folder, so that a burst of events costs one look. */
 const burstMs = 20;
+/** ms of reading at a stretch. */
+const turnMs = 10;
 
 class FolderOfYaml implements FilesSource {
   readonly name: string;
@@ -63,9 +66,11 @@ class FolderOfYaml implements FilesSource {
   readonly #lookMs: number;
   readonly #files = new Map<string, { readonly stamp: string; readonly memory: FileMemory }>();
   readonly #pending = new Map<string, Pending>();
+  readonly #caches = new Map<string, DocumentCache>();
   readonly #owners = new Map<string, string>();
   readonly #emitted = new Map<string, Resource>();
   #folderProblems: readonly Problem[] = [];
+  #unreadable: readonly string[] = [];
   #lastReport = "";
   #sink: SourceSink | undefined;
   #watch: FolderWatch | undefined;
@@ -116,9 +121,10 @@ class FolderOfYaml implements FilesSource {
     if (this.#sink === undefined) return;
     const listing = await listFolder(this.#path);
     this.#folderProblems = listing.problems;
+    this.#unreadable = listing.unreadable;
     for (const [name, file] of listing.files) await this.#consider(name, file, atOnce);
     for (const name of this.#files.keys()) {
-      if (!listing.files.has(name)) this.#considerGone(name, listing, atOnce);
+      if (!listing.files.has(name)) this.#considerGone(name, atOnce);
     }
     for (const name of this.#pending.keys()) {
       if (!listing.files.has(name) && !this.#files.has(name)) this.#pending.delete(name);
@@ -147,15 +153,20 @@ class FolderOfYaml implements FilesSource {
     }
   }
 
-  #considerGone(name: string, listing: FolderListing, atOnce: boolean): void {
-    const isHidden = listing.unreadable.some(
-      (folder) => folder === "" || name === folder || name.startsWith(`${folder}/`),
-    );
-    if (isHidden) return;
+  #considerGone(name: string, atOnce: boolean): void {
+    if (this.#isHidden(name)) return;
     const pending = this.#pendingFor(name, gone);
     if (!atOnce && this.#clock.monotonic() - pending.since < this.#lossMs) return;
     this.#files.delete(name);
+    this.#caches.delete(name);
     this.#pending.delete(name);
+  }
+
+  /** True for what lies in a folder that cannot be read at present. */
+  #isHidden(name: string): boolean {
+    return this.#unreadable.some(
+      (folder) => folder === "" || name === folder || name.startsWith(`${folder}/`),
+    );
   }
 
   #pendingFor(name: string, stamp: string): Pending {
@@ -168,9 +179,21 @@ class FolderOfYaml implements FilesSource {
 
   async #read(name: string, file: FoundFile): Promise<DecodedText | Problem> {
     const read = await readText(file);
-    if ("text" in read) return decodeText(read.text, name, { now: this.#clock.now() });
-    const hint = "what was read from it before stays live";
-    return { path: "", why: read.why, hint, at: { file: name, line: 1 } };
+    if (!("text" in read)) {
+      const hint = "what was read from it before stays live";
+      return { path: "", why: read.why, hint, at: { file: name, line: 1 } };
+    }
+    const cache = this.#caches.get(name) ?? new Map();
+    this.#caches.set(name, cache);
+    const steps = decodeInSteps(read.text, name, { now: this.#clock.now(), cache });
+    for (let busySince = this.#clock.monotonic(); ; ) {
+      const step = steps.next();
+      if (step.done) return step.value;
+      if (this.#clock.monotonic() - busySince < turnMs) continue;
+      // Large files take seconds; meanwhile the control plane must go on serving.
+      await nextTurn();
+      busySince = this.#clock.monotonic();
+    }
   }
 
   #accept(name: string, stamp: string, memory: FileMemory): void {
@@ -223,7 +246,7 @@ class FolderOfYaml implements FilesSource {
       report: {
         problems,
         skipped: files.flatMap(([, { memory }]) => memory.skipped),
-        stale: files.flatMap(([, { memory }]) => memory.stale),
+        stale: files.flatMap(([name, { memory }]) => (this.#isHidden(name) ? keysOf(memory) : memory.stale)),
       },
     };
   }
