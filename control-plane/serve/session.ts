@@ -3,12 +3,12 @@ import type { EncodedResource, ResourceSet } from "../../common/xds/encoded-reso
 import type { ProxyPeer } from "../../common/xds/node.ts";
 import type { ResourceKind } from "../../common/xds/type-url.ts";
 import { resourceKinds, typeUrl } from "../../common/xds/type-url.ts";
-import type { NackRecord } from "./acks.ts";
-import { Delivery } from "./acks.ts";
+import type { Delivery, NackRecord } from "./acks.ts";
 import { withInlineRoutes } from "./inline-routes.ts";
-import { mapChanges } from "./map-changes.ts";
 import type { ResourceSource } from "./resource-source.ts";
-import { Subscription } from "./subscriptions.ts";
+import type { Subscription } from "./subscriptions.ts";
+import type { Pending, WantedResources } from "./type-state.ts";
+import { isNothing, TypeState } from "./type-state.ts";
 
 /** How a session's responses get onto its stream; delta and state of the world differ here. */
 export interface Responder {
@@ -48,23 +48,9 @@ export interface SessionParts {
   readonly onSettled: (session: ProxySession) => void;
 }
 
-interface Pending {
-  readonly updates: readonly EncodedResource[];
-  readonly removals: readonly string[];
-  /** Names to be answered with "does not exist". */
-  readonly absent: readonly string[];
-  readonly owesAnswer: boolean;
-}
-
-interface Comparison {
-  readonly wanted: ReadonlyMap<string, EncodedResource>;
-  readonly pending: Pending;
-}
-
 /** How long removals of clusters and endpoints wait after a client has come back, ms. */
 export const removalHoldMs = 1000;
 
-const nothing: Pending = { updates: [], removals: [], absent: [], owesAnswer: false };
 /** Kinds whose state-of-the-world responses hold what changed and not everything. */
 const named: readonly ResourceKind[] = ["endpoints", "route-configuration", "virtual-host"];
 const routing: readonly ResourceKind[] = ["listener", "route-configuration", "virtual-host"];
@@ -81,10 +67,13 @@ export class ProxySession {
   /** Wall clock, ms. */
   readonly connectedAt: number;
   readonly #parts: SessionParts;
-  readonly #subscriptions = new Map<ResourceKind, Subscription>();
-  readonly #deliveries = new Map<ResourceKind, Delivery>();
-  /** What is pending per kind for the map that it was compared with; valid until something else than an ACK happens. */
-  readonly #compared = new Map<ResourceKind, Comparison>();
+  readonly #types: { readonly [K in ResourceKind]: TypeState } = {
+    cluster: new TypeState("cluster"),
+    endpoints: new TypeState("endpoints"),
+    listener: new TypeState("listener"),
+    "route-configuration": new TypeState("route-configuration"),
+    "virtual-host": new TypeState("virtual-host"),
+  };
   #wanted: ResourceSet | undefined;
   #push: Push;
   #settledPush: Push | undefined;
@@ -102,18 +91,14 @@ export class ProxySession {
     this.protocol = parts.responder.protocol;
     this.connectedAt = parts.clock.now();
     this.#usesVhds = parts.responder.protocol === "delta" && parts.peer.client === "weft";
-    for (const kind of resourceKinds) {
-      this.#subscriptions.set(kind, new Subscription(kind));
-      this.#deliveries.set(kind, new Delivery());
-    }
   }
 
   subscription(kind: ResourceKind): Subscription {
-    return this.#subscriptions.get(kind)!;
+    return this.#types[kind].subscription;
   }
 
   delivery(kind: ResourceKind): Delivery {
-    return this.#deliveries.get(kind)!;
+    return this.#types[kind].delivery;
   }
 
   /** The last push whose every resource was answered. */
@@ -140,7 +125,7 @@ export class ProxySession {
 
   /** To be called after a subscription was changed; `again` are names the client wants although it had them. */
   subscriptionChanged(kind: ResourceKind, again: readonly string[] = []): void {
-    this.#compared.delete(kind);
+    this.#types[kind].changed();
     if (kind === "virtual-host" && !this.#usesVhds && this.protocol === "delta") {
       this.#usesVhds = true;
       this.#wanted = undefined;
@@ -163,7 +148,7 @@ export class ProxySession {
     }
     const nack = delivery.nack(nonce, error, this.#parts.clock.now());
     if (!nack) return false;
-    this.#compared.delete(kind);
+    this.#types[kind].changed();
     this.#parts.onNack(this, kind, nack);
     return true;
   }
@@ -200,8 +185,8 @@ export class ProxySession {
       const mayRemove = isRouting ? mayRoute : routesAreSettled && !this.#cancelHold;
       const change = { updates, removals: mayRemove ? removals : [], absent, owesAnswer };
       const deferred = mayRemove ? [] : removals;
-      if ((!isRouting || mayRoute) && !isNothing(change) && !this.delivery(kind).inFlight)
-        this.#send(kind, change, deferred);
+      const maySend = (!isRouting || mayRoute) && !this.delivery(kind).inFlight;
+      if (maySend && !isNothing(change)) this.#send(kind, change, deferred);
       if (this.#isBlocked) return;
       if (!this.delivery(kind).inFlight) pending.set(kind, this.#pendingOf(kind));
       // Later kinds name what this one holds.
@@ -225,65 +210,18 @@ export class ProxySession {
     );
   }
 
+  #wantedOf(kind: ResourceKind): WantedResources {
+    return this.#wanted?.get(typeUrl[kind]) ?? noResources;
+  }
+
   #pendingOf(kind: ResourceKind): Pending {
-    const subscription = this.subscription(kind);
-    if (!subscription.isStarted) return nothing;
-    const wanted = this.#wanted?.get(typeUrl[kind]) ?? noResources;
-    const compared = this.#compared.get(kind);
-    if (compared?.wanted === wanted) return compared.pending;
-    const pending =
-      compared?.pending === nothing
-        ? this.#changesSince(compared.wanted, wanted, kind)
-        : this.#compare(wanted, kind);
-    this.#compared.set(kind, { wanted, pending });
-    return pending;
-  }
-
-  /** The client is in step with `before`, so only what changed since then can be pending. */
-  #changesSince(
-    before: ReadonlyMap<string, EncodedResource>,
-    wanted: ReadonlyMap<string, EncodedResource>,
-    kind: ResourceKind,
-  ): Pending {
-    const subscription = this.subscription(kind);
-    const { sent } = this.delivery(kind);
-    const { changed, removed } = mapChanges(before, wanted);
-    const updates = changed.filter(
-      (resource) => subscription.matches(resource.name) && this.#lacks(resource, kind),
-    );
-    const removals = removed.filter((name) => sent.has(name));
-    return updates.length + removals.length === 0
-      ? nothing
-      : { updates, removals, absent: [], owesAnswer: false };
-  }
-
-  #compare(wanted: ReadonlyMap<string, EncodedResource>, kind: ResourceKind): Pending {
-    const subscription = this.subscription(kind);
-    const { sent } = this.delivery(kind);
-    const updates = [...candidates(subscription, wanted)].filter((resource) => this.#lacks(resource, kind));
-    const removals = [...sent.keys()].filter((name) => !wanted.has(name));
-    // What the client has and asks for goes as a removal, in its turn; "does not exist" is for what it never had.
-    const isAbsent = (name: string) =>
-      !wanted.has(name) && !sent.has(name) && !subscription.isNamespace(name);
-    const absent = [...subscription.owed].filter(isAbsent);
-    const owesAnswer = subscription.owesFirstAnswer || subscription.owed.size > 0;
-    const pending = { updates, removals, absent, owesAnswer };
-    return isNothing(pending) ? nothing : pending;
-  }
-
-  #lacks({ name, version }: EncodedResource, kind: ResourceKind): boolean {
-    const { sent, refused } = this.delivery(kind);
-    return sent.get(name)?.version !== version && refused.get(name) !== version;
+    return this.#types[kind].pendingFor(this.#wantedOf(kind));
   }
 
   /** `deferred`: removals that are to come later. */
   #send(kind: ResourceKind, change: Pending, deferred: readonly string[]): void {
     const delivery = this.delivery(kind);
-    const subscription = this.subscription(kind);
-    subscription.owed.clear();
-    subscription.owesFirstAnswer = false;
-    const pending = deferred.length === 0 ? nothing : { ...nothing, removals: deferred };
-    this.#compared.set(kind, { wanted: this.#wanted?.get(typeUrl[kind]) ?? noResources, pending });
+    this.#types[kind].began(this.#wantedOf(kind), deferred);
     if (this.protocol === "sotw" && named.includes(kind) && change.updates.length === 0) {
       // State of the world has no words for "gone": the client learns it from the cluster or listener that named it.
       for (const name of change.removals) delivery.forget(name);
@@ -292,55 +230,17 @@ export class ProxySession {
     const nonce = String(++this.#nonce);
     const removed = [...new Set([...change.removals, ...change.absent])];
     const { version } = this.#push;
-    delivery.begin({
-      nonce,
-      version,
-      changed: change.updates,
-      removed,
-      sentAt: this.#parts.clock.monotonic(),
-    });
+    const response = { nonce, version, changed: change.updates, removed };
+    delivery.begin({ ...response, sentAt: this.#parts.clock.monotonic() });
     const all = () => delivery.sent.values();
-    this.#isBlocked = !this.#parts.responder.send({
-      kind,
-      nonce,
-      version,
-      changed: change.updates,
-      removed,
-      all,
-    });
+    this.#isBlocked = !this.#parts.responder.send({ ...response, kind, all });
   }
 
   #noteSettled(isOpen: boolean): void {
-    if (isOpen || this.#settledPush === this.#push || this.#isAwaitingAnswer()) return;
+    if (isOpen || this.#settledPush === this.#push) return;
     this.#settledPush = this.#push;
     this.#parts.onSettled(this);
   }
-
-  #isAwaitingAnswer(): boolean {
-    return resourceKinds.some((kind) => this.delivery(kind).inFlight !== undefined);
-  }
 }
 
-const noResources: ReadonlyMap<string, EncodedResource> = new Map();
-
-function isNothing(pending: Pending): boolean {
-  return (
-    !pending.owesAnswer && pending.updates.length + pending.removals.length + pending.absent.length === 0
-  );
-}
-
-/** The wanted resources that a subscription takes; few names are looked up, many resources are gone through. */
-function* candidates(
-  subscription: Subscription,
-  wanted: ReadonlyMap<string, EncodedResource>,
-): Iterable<EncodedResource> {
-  if (subscription.isWildcard) yield* wanted.values();
-  else if (subscription.kind === "virtual-host") {
-    for (const resource of wanted.values()) if (subscription.matches(resource.name)) yield resource;
-  } else {
-    for (const name of subscription.names) {
-      const resource = wanted.get(name);
-      if (resource) yield resource;
-    }
-  }
-}
+const noResources: WantedResources = new Map();
