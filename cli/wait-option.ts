@@ -26,6 +26,7 @@ export function waitMs(verb: string, { wait, timeout }: WaitOptions): number {
 /** One line on how the proxies took it; a CliError when one refused it or has not answered in time. */
 export function describeSettled({ complete, accepted, refused, waitingFor, ms }: Settled): string {
   const total = accepted + refused.length + waitingFor.length;
+  if (total === 0) return "no proxy is connected, so nothing runs it yet";
   const summary = `${accepted} of ${total} ${total === 1 ? "proxy runs" : "proxies run"} it after ${Math.round(ms)} ms`;
   if (complete && refused.length === 0) return summary;
   const lines = [
