@@ -10,13 +10,19 @@ import type { Snapshot } from "./snapshot.ts";
 import { buildVirtualServices } from "./virtual-services.ts";
 import { findWarnings } from "./warnings.ts";
 
+/** What a snapshot's resources are by key; the next snapshot asks for it. */
+const liveByKey = new WeakMap<Snapshot, ReadonlyMap<string, Resource>>();
+
 /**
  * Makes one picture of the mesh from all current resources, in whatever order they come. `previous` is what was live
  * before: a resource whose new version is inconsistent stays in its version there, and parts that did not change keep
  * their identity.
  */
 export function buildSnapshot(resources: Iterable<Resource>, previous?: Snapshot): Snapshot {
-  const { live, held } = settle(mapByKey(resources), mapByKey(previous?.resources ?? []));
+  const { live, held } = settle(
+    mapByKey(resources),
+    (previous && liveByKey.get(previous)) ?? mapByKey(previous?.resources ?? []),
+  );
   const services = buildServices(live.serviceEntries, previous?.services);
   const mesh = {
     services,
@@ -25,7 +31,7 @@ export function buildSnapshot(resources: Iterable<Resource>, previous?: Snapshot
     virtualServices: buildVirtualServices(live.virtualServices, previous?.virtualServices),
     gateways: buildGateways(live.gateways, previous?.gateways),
   };
-  return Object.freeze({
+  const snapshot: Snapshot = Object.freeze({
     ...mesh,
     lineage: previous?.lineage ?? {},
     resources: Object.freeze([...live.byKey.values()].sort(byKey)),
@@ -36,4 +42,6 @@ export function buildSnapshot(resources: Iterable<Resource>, previous?: Snapshot
       ...findWarnings(live, mesh),
     ]),
   });
+  liveByKey.set(snapshot, live.byKey);
+  return snapshot;
 }

@@ -3,7 +3,7 @@ import type { Resource } from "../resources/resource.ts";
 import { bySpecificity, covers, isVisible } from "./hosts.ts";
 import type { ResourceProblem } from "./problems.ts";
 import { keyOf, positionOf } from "./problems.ts";
-import { reuse } from "./reuse.ts";
+import { keepList, keepMap, reuse } from "./reuse.ts";
 import type { MeshDestinationRule, MeshService, MeshSubset } from "./snapshot.ts";
 
 export interface DestinationRuleIndex {
@@ -33,14 +33,21 @@ export function buildDestinationRules(
       const old = before?.byHost.get(host) ?? before?.wildcards.find((rule) => rule.host === host);
       return reuse(old, same, () => merge(namespace, host, same));
     });
-    byNamespace.set(namespace, {
+    const rules = {
       byHost: new Map(merged.filter(({ host }) => !host.startsWith("*")).map((rule) => [rule.host, rule])),
       wildcards: merged
         .filter(({ host }) => host.startsWith("*"))
         .sort((a, b) => bySpecificity(a.host, b.host)),
-    });
+    };
+    const isSame =
+      before !== undefined &&
+      keepMap(before.byHost, rules.byHost) === before.byHost &&
+      keepList(before.wildcards, rules.wildcards) === before.wildcards;
+    byNamespace.set(namespace, isSame ? before : rules);
   }
-  return { byNamespace };
+  return previous !== undefined && keepMap(previous.byNamespace, byNamespace) === previous.byNamespace
+    ? previous
+    : { byNamespace };
 }
 
 /**

@@ -3,7 +3,7 @@ import type { Service, ServiceEndpoint, ServicePort } from "../../common/model/s
 import type { Resource } from "../resources/resource.ts";
 import type { CompiledWorkloadEntry } from "../resources/workload-entry/compiled.ts";
 import { byKey } from "./order.ts";
-import { reuse } from "./reuse.ts";
+import { keepList, keepMap, reuse } from "./reuse.ts";
 import type { ServiceIndex } from "./services.ts";
 import type { MeshService, ServiceEndpoints } from "./snapshot.ts";
 
@@ -13,7 +13,11 @@ export function buildEndpoints(
   workloads: readonly Resource<CompiledWorkloadEntry>[],
   previous?: ReadonlyMap<string, ServiceEndpoints>,
 ): ReadonlyMap<string, ServiceEndpoints> {
-  const select = selector(workloads);
+  const lastSelector = previous && selectors.get(previous);
+  const isSame =
+    lastSelector !== undefined && keepList(lastSelector.workloads, workloads) === lastSelector.workloads;
+  const current = isSame ? lastSelector : { workloads, select: selector(workloads) };
+  const { select } = current;
   const joined = new Map<string, ServiceEndpoints>();
   for (const service of services.byKey.values()) {
     const parts = services.parts.get(service.key)!.map((part) => ({
@@ -29,8 +33,15 @@ export function buildEndpoints(
       })),
     );
   }
-  return joined;
+  const endpoints = keepMap(previous, joined);
+  selectors.set(endpoints, current);
+  return endpoints;
 }
+
+type Workloads = readonly Resource<CompiledWorkloadEntry>[];
+
+/** The last selector, for a next snapshot with the same workloads. */
+const selectors = new WeakMap<object, { readonly workloads: Workloads; readonly select: Select }>();
 
 /** True when `labels` holds every pair of `wanted`. */
 export function hasLabels(labels: Labels, wanted: Labels): boolean {
@@ -44,7 +55,7 @@ function selector(workloads: readonly Resource<CompiledWorkloadEntry>[]): Select
   const byPair = new Map<string, ServiceEndpoint[]>();
   for (const { namespace, compiled } of workloads.toSorted(byKey)) {
     for (const [key, value] of Object.entries(compiled.endpoint.workload?.labels ?? {})) {
-      const pair = JSON.stringify([namespace, key, value]);
+      const pair = `${namespace} ${key} ${value}`;
       const list = byPair.get(pair);
       if (list === undefined) byPair.set(pair, [compiled.endpoint]);
       else list.push(compiled.endpoint);
@@ -53,7 +64,7 @@ function selector(workloads: readonly Resource<CompiledWorkloadEntry>[]): Select
   return (namespace, wanted) => {
     let rarest: readonly ServiceEndpoint[] | undefined;
     for (const [key, value] of Object.entries(wanted)) {
-      const list = byPair.get(JSON.stringify([namespace, key, value])) ?? [];
+      const list = byPair.get(`${namespace} ${key} ${value}`) ?? [];
       if (rarest === undefined || list.length < rarest.length) rarest = list;
     }
     return (rarest ?? []).filter((endpoint) => hasLabels(endpoint.workload?.labels ?? {}, wanted));

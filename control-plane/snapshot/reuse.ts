@@ -45,22 +45,23 @@ export function keepElements<T extends object>(
   });
 }
 
-const lastMaps = new WeakMap<object, Map<string, ReadonlyMap<string, object>>>();
-
-/** The map that was last kept for this lineage and key, when `next` has the same elements; else `next`. */
-export function keepMap<T extends object>(
-  lineage: object,
-  key: string,
-  next: ReadonlyMap<string, T>,
-): ReadonlyMap<string, T> {
-  const known = lastMaps.get(lineage) ?? new Map<string, ReadonlyMap<string, object>>();
-  lastMaps.set(lineage, known);
-  const last = known.get(key);
-  if (last?.size === next.size && [...next].every(([name, value]) => last.get(name) === value)) {
-    return last as ReadonlyMap<string, T>;
+/** `previous` when it holds the same elements under the same keys in the same order, else `next`. */
+export function keepMap<K, V>(
+  previous: ReadonlyMap<K, V> | undefined,
+  next: ReadonlyMap<K, V>,
+): ReadonlyMap<K, V> {
+  if (previous?.size !== next.size) return next;
+  const before = previous.entries();
+  for (const [key, value] of next) {
+    const [oldKey, oldValue] = before.next().value!;
+    if (oldKey !== key || oldValue !== value) return next;
   }
-  known.set(key, next);
-  return next;
+  return previous;
+}
+
+/** `previous` when it has the same elements, else `next`. */
+export function keepList<T>(previous: readonly T[] | undefined, next: readonly T[]): readonly T[] {
+  return previous !== undefined && sameElements(previous, next) ? previous : next;
 }
 
 function remember<T extends object>(value: T, inputs: readonly unknown[]): T {

@@ -5,7 +5,7 @@ import { clusterLocalName, isVisible } from "./hosts.ts";
 import { compare } from "./order.ts";
 import type { ResourceProblem } from "./problems.ts";
 import { keyOf, positionOf } from "./problems.ts";
-import { reuse } from "./reuse.ts";
+import { keepMap, reuse } from "./reuse.ts";
 import type { MeshService } from "./snapshot.ts";
 
 export interface ServiceIndex {
@@ -51,7 +51,8 @@ export function buildServices(
     else same.push(service);
   }
   for (const same of byHostname.values()) same.sort((a, b) => a.createdAt - b.createdAt);
-  return { byKey: new Map(services.map((service) => [service.key, service])), byHostname, parts };
+  const byKey = keepMap(previous?.byKey, new Map(services.map((service) => [service.key, service])));
+  return { byKey, byHostname: byKey === previous?.byKey ? previous.byHostname : byHostname, parts };
 }
 
 /** The service that a host names for a proxy in `namespace`: its own namespace's, else the oldest that it may see. */

@@ -5,7 +5,7 @@ import { expandDelegate, lookUpDelegate } from "./delegates.ts";
 import { bySpecificity, covers } from "./hosts.ts";
 import type { ResourceProblem } from "./problems.ts";
 import { keyOf, positionOf } from "./problems.ts";
-import { reuse } from "./reuse.ts";
+import { keepList, reuse } from "./reuse.ts";
 import type { MeshRule, MeshVirtualService } from "./snapshot.ts";
 
 export interface VirtualServiceIndex {
@@ -37,6 +37,7 @@ export function buildVirtualServices(
       const inputs = [root.compiled, root.createdAt, ...delegates];
       return reuse(before.get(nameOf(root)), inputs, () => join(root, find));
     });
+  if (previous !== undefined && keepList(previous.all, all) === previous.all) return previous;
   const byHost = new Map<string, MeshVirtualService[]>();
   for (const virtual of all) {
     for (const host of new Set(virtual.hosts)) {
@@ -50,7 +51,7 @@ export function buildVirtualServices(
   );
   return {
     all,
-    byHost,
+    byHost: new Map([...byHost].map(([host, same]) => [host, keepList(previous?.byHost.get(host), same)])),
     wildcards: [...byHost.keys()].filter((host) => host.startsWith("*")).sort(bySpecificity),
     sourceLabelKeys: [...new Set(scopes.flatMap((scope) => Object.keys(scope.sourceLabels ?? {})))].sort(),
   };

@@ -41,7 +41,8 @@ export function serviceClusters(
   const cache = made.get(service) ?? new Map<string, ServiceClusters>();
   made.set(service, cache);
   const key = rule === undefined ? "" : `${rule.namespace}/${rule.host}`;
-  const before = cache.get(key);
+  // A rule that comes or goes leaves much as it was, above all the endpoints.
+  const before = cache.get(key) ?? [...cache.values()].at(-1);
   return reuseIn(cache, key, [endpoints, rule], () => {
     const all = service.ports.flatMap((port) =>
       [undefined, ...(rule?.subsets ?? [])].map((subset) =>

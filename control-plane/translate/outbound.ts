@@ -2,41 +2,61 @@ import type { Listener } from "../../common/model/listener.ts";
 import type { ProxyNode } from "../../common/model/node.ts";
 import type { Route, VirtualHost } from "../../common/model/route.ts";
 import { noHeaderOperations } from "../../common/model/route.ts";
+import { virtualHostResourceName } from "../../common/xds/type-url.ts";
 import { isVisible } from "../snapshot/hosts.ts";
-import { keepMap } from "../snapshot/reuse.ts";
-import type { MeshVirtualService, Snapshot } from "../snapshot/snapshot.ts";
+import type { MeshService, MeshVirtualService, Snapshot } from "../snapshot/snapshot.ts";
+import type { VirtualServiceIndex } from "../snapshot/virtual-services.ts";
 import { virtualServicesFor } from "../snapshot/virtual-services.ts";
+import { changedKeys } from "./changed-keys.ts";
 import { passthroughCluster } from "./clusters.ts";
 import { barePort, DomainClaims, domainsOf, shortForms, virtualAddresses } from "./domains.ts";
 import type { MeshView } from "./mesh-view.ts";
 import { meshView } from "./mesh-view.ts";
 import type { SkippedRule } from "./proxy-resources.ts";
 import { forwardTo, isHttp } from "./routes.ts";
-import type { HostPlan } from "./virtual-hosts.ts";
+import type { HostPlan, TranslatedHost } from "./virtual-hosts.ts";
 import { labelsIn, translateHost } from "./virtual-hosts.ts";
 
 /** The route configuration behind a sidecar's explicit proxy port, in Istio's word. */
 export const httpProxy = "http_proxy";
 
 export interface OutboundRoutes {
-  /** By name within the route configuration. */
+  /** By VHDS name. */
   readonly virtualHosts: ReadonlyMap<string, VirtualHost>;
-  readonly skipped: readonly SkippedRule[];
+  /** Put together only for those who ask. */
+  skipped(): readonly SkippedRule[];
 }
 
-const routes = new WeakMap<Snapshot, Map<string, OutboundRoutes>>();
+/** Routes with what they were made from, so that the next ones are made from what changed. */
+interface RoutesState {
+  readonly services: MeshView["services"];
+  readonly virtuals: VirtualServiceIndex;
+  /** By virtual host name; domains are those that it may keep. */
+  readonly hosts: ReadonlyMap<
+    string,
+    { readonly plan: HostPlan; readonly translated: TranslatedHost | undefined }
+  >;
+  readonly routes: OutboundRoutes;
+}
 
-/** What a sidecar knows of the mesh's hosts; once per snapshot, namespace and the labels that any rule asks for. */
+const states = new WeakMap<object, Map<string, RoutesState>>();
+
+/**
+ * What a sidecar knows of the mesh's hosts; once per snapshot, namespace and the labels that any rule asks for. After a
+ * change of VirtualServices only their hosts are looked at.
+ */
 export function outboundRoutes(snapshot: Snapshot, node: ProxyNode): OutboundRoutes {
-  const known = routes.get(snapshot) ?? new Map<string, OutboundRoutes>();
-  routes.set(snapshot, known);
+  const known = states.get(snapshot.lineage) ?? new Map<string, RoutesState>();
+  states.set(snapshot.lineage, known);
   const key = `${node.namespace} ${labelsIn(node, snapshot.virtualServices.sourceLabelKeys)}`;
-  let found = known.get(key);
-  if (found === undefined) {
-    found = makeRoutes(snapshot, node, meshView(snapshot, node.namespace));
-    known.set(key, found);
-  }
-  return found;
+  const view = meshView(snapshot, node.namespace);
+  const state = known.get(key);
+  const isSame = state?.services === view.services;
+  if (isSame && state.virtuals === snapshot.virtualServices) return state.routes;
+  const next =
+    (isSame ? patchRoutes(state, snapshot, node, view) : undefined) ?? makeRoutes(snapshot, node, view);
+  known.set(key, next);
+  return next.routes;
 }
 
 export function outboundListener({ bindings }: ProxyNode): Listener | undefined {
@@ -55,31 +75,108 @@ export function outboundListener({ bindings }: ProxyNode): Listener | undefined 
   };
 }
 
-function makeRoutes(snapshot: Snapshot, node: ProxyNode, view: MeshView): OutboundRoutes {
-  const visible = (virtual: MeshVirtualService) =>
-    isVisible(virtual.exportTo, virtual.key.namespace, node.namespace);
-  const inMesh = (virtual: MeshVirtualService) => virtual.gateways.includes("mesh") && visible(virtual);
-  const plans = [...servicePlans(snapshot, node, view, inMesh), ...ownPlans(snapshot, node, view, inMesh)];
-
+function makeRoutes(snapshot: Snapshot, node: ProxyNode, view: MeshView): RoutesState {
+  const admits = inMesh(node);
+  const { virtualServices } = snapshot;
+  const plans = [
+    ...[...view.services.values()].flatMap((service) => servicePlans(virtualServices, service, node, admits)),
+    ...[...virtualServices.byHost.keys()].flatMap((host) =>
+      view.services.has(host) ? [] : (ownPlan(virtualServices, host, node, admits) ?? []),
+    ),
+  ];
   // First everyone's own name, then the short forms: so `reviews` goes to whoever is called just that, if anyone is.
   const claims = new DomainClaims();
   for (const { plan, own } of plans) claims.claim(plan.name, own);
   for (const { plan } of plans) claims.claim(plan.name, plan.domains);
-
+  const hosts = new Map(
+    plans.map(({ plan }) => {
+      const kept = { ...plan, domains: claims.keep(plan.name, plan.domains) };
+      return [plan.name, { plan: kept, translated: translatePlan(kept, view) }];
+    }),
+  );
   const virtualHosts = new Map<string, VirtualHost>();
-  const skipped: SkippedRule[] = [];
-  for (const { plan } of plans) {
-    const domains = claims.keep(plan.name, plan.domains);
-    if (domains.length === 0) continue;
-    const translated = translateHost({ ...plan, domains }, (hostname) => view.services.get(hostname));
-    if (translated === undefined) continue;
-    skipped.push(...translated.skipped);
-    if (translated.virtualHost.routes.length > 0) virtualHosts.set(plan.name, translated.virtualHost);
+  for (const { translated } of hosts.values()) place(virtualHosts, translated);
+  if (!virtualHosts.has(nameOf("*"))) virtualHosts.set(nameOf(allowAny.name), allowAny);
+  const services = view.services;
+  const routes = { virtualHosts, skipped: skippedIn(snapshot, node, hosts) };
+  return { services, virtuals: virtualServices, hosts, routes };
+}
+
+/** The same services, other VirtualServices. Undefined when it may have become another's turn to own a domain. */
+function patchRoutes(
+  state: RoutesState,
+  snapshot: Snapshot,
+  node: ProxyNode,
+  view: MeshView,
+): RoutesState | undefined {
+  const { virtualServices } = snapshot;
+  const admits = inMesh(node);
+  const hosts = new Map(state.hosts);
+  const virtualHosts = new Map(state.routes.virtualHosts);
+  for (const host of changedHosts(state.virtuals, virtualServices)) {
+    if (host.startsWith("*")) return undefined;
+    const service = view.services.get(host);
+    const own = ownPlan(virtualServices, host, node, admits);
+    if (service === undefined && (own !== undefined) !== hosts.has(host)) return undefined;
+    const plans = service ? servicePlans(virtualServices, service, node, admits) : own ? [own] : [];
+    for (const { plan } of plans) {
+      const kept = { ...plan, domains: hosts.get(plan.name)?.plan.domains ?? [] };
+      const translated = translatePlan(kept, view);
+      hosts.set(plan.name, { plan: kept, translated });
+      virtualHosts.delete(nameOf(plan.name));
+      place(virtualHosts, translated);
+    }
   }
-  if (!virtualHosts.has("*")) virtualHosts.set(allowAny.name, allowAny);
-  const key = `hosts ${node.namespace} ${labelsIn(node, snapshot.virtualServices.sourceLabelKeys)}`;
-  const kept = keepMap(snapshot.lineage, key, virtualHosts);
-  return { virtualHosts: kept, skipped: [...skipped, ...notForSidecars(snapshot, node, visible)] };
+  const kept = sameElements(state.routes.virtualHosts, virtualHosts)
+    ? state.routes.virtualHosts
+    : virtualHosts;
+  const routes = { virtualHosts: kept, skipped: skippedIn(snapshot, node, hosts) };
+  return { services: state.services, virtuals: virtualServices, hosts, routes };
+}
+
+function translatePlan(plan: HostPlan, view: MeshView): TranslatedHost | undefined {
+  if (plan.domains.length === 0) return undefined;
+  return translateHost(plan, (hostname) => view.services.get(hostname));
+}
+
+function place(virtualHosts: Map<string, VirtualHost>, translated: TranslatedHost | undefined): void {
+  if (translated === undefined || translated.virtualHost.routes.length === 0) return;
+  virtualHosts.set(nameOf(translated.virtualHost.name), translated.virtualHost);
+}
+
+function nameOf(virtualHost: string): string {
+  return virtualHostResourceName(httpProxy, virtualHost);
+}
+
+function changedHosts(before: VirtualServiceIndex, after: VirtualServiceIndex): ReadonlySet<string> {
+  return changedKeys(before.byHost, after.byHost);
+}
+
+function sameElements(a: ReadonlyMap<string, unknown>, b: ReadonlyMap<string, unknown>): boolean {
+  return changedKeys(a, b).size === 0;
+}
+
+function skippedIn(
+  snapshot: Snapshot,
+  node: ProxyNode,
+  hosts: RoutesState["hosts"],
+): OutboundRoutes["skipped"] {
+  let found: readonly SkippedRule[] | undefined;
+  return () => {
+    found ??= [
+      ...[...hosts.values()].flatMap(({ translated }) => translated?.skipped ?? []),
+      ...notForSidecars(snapshot, node),
+    ];
+    return found;
+  };
+}
+
+function isExported(virtual: MeshVirtualService, node: ProxyNode): boolean {
+  return isVisible(virtual.exportTo, virtual.key.namespace, node.namespace);
+}
+
+function inMesh(node: ProxyNode): Admits {
+  return (virtual) => virtual.gateways.includes("mesh") && isExported(virtual, node);
 }
 
 interface Planned {
@@ -90,48 +187,49 @@ interface Planned {
 
 type Admits = (virtual: MeshVirtualService) => boolean;
 
-function servicePlans(snapshot: Snapshot, node: ProxyNode, view: MeshView, admits: Admits): Planned[] {
-  return [...view.services.values()].flatMap((service) => {
-    const { hostname } = service;
-    const virtuals = virtualServicesFor(snapshot.virtualServices, hostname, admits);
-    const bare = barePort(service);
-    const hosts = [hostname, ...shortForms(hostname, node.namespace), ...virtualAddresses(service)];
-    return service.ports.filter(isHttp).map(({ number }) => ({
-      own: domainsOf([hostname], number, number === bare),
-      plan: {
-        name: `${hostname}:${number}`,
-        domains: domainsOf(hosts, number, number === bare),
-        service,
-        virtuals,
-        place: { node, gateway: "mesh", port: number },
-      },
-    }));
-  });
+function servicePlans(
+  index: VirtualServiceIndex,
+  service: MeshService,
+  node: ProxyNode,
+  admits: Admits,
+): Planned[] {
+  const { hostname } = service;
+  const virtuals = virtualServicesFor(index, hostname, admits);
+  const bare = barePort(service);
+  const hosts = [hostname, ...shortForms(hostname, node.namespace), ...virtualAddresses(service)];
+  return service.ports.filter(isHttp).map(({ number }) => ({
+    own: domainsOf([hostname], number, number === bare),
+    plan: {
+      name: `${hostname}:${number}`,
+      domains: domainsOf(hosts, number, number === bare),
+      service,
+      virtuals,
+      place: { node, gateway: "mesh", port: number },
+    },
+  }));
 }
 
-/** Hosts that only VirtualServices speak of, such as `localhost` with a path prefix per service; they hold on every port. */
-function ownPlans(snapshot: Snapshot, node: ProxyNode, view: MeshView, admits: Admits): Planned[] {
-  return [...snapshot.virtualServices.byHost].flatMap(([host, all]) => {
-    const virtuals = all.filter(admits);
-    if (virtuals.length === 0 || view.services.has(host)) return [];
-    return {
-      own: [host],
-      plan: {
-        name: host,
-        domains: [host, ...shortForms(host, node.namespace)],
-        virtuals,
-        place: { node, gateway: "mesh", port: undefined },
-      },
-    };
-  });
+/** A host that only VirtualServices speak of, such as `localhost` with a path prefix per service; it holds on every port. */
+function ownPlan(
+  index: VirtualServiceIndex,
+  host: string,
+  node: ProxyNode,
+  admits: Admits,
+): Planned | undefined {
+  const virtuals = index.byHost.get(host)?.filter(admits) ?? [];
+  if (virtuals.length === 0) return undefined;
+  const domains = [host, ...shortForms(host, node.namespace)];
+  const place = { node, gateway: "mesh", port: undefined };
+  return { own: [host], plan: { name: host, domains, virtuals, place } };
 }
 
-function notForSidecars(snapshot: Snapshot, node: ProxyNode, visible: Admits): SkippedRule[] {
+function notForSidecars(snapshot: Snapshot, node: ProxyNode): SkippedRule[] {
+  const admits = inMesh(node);
   return snapshot.virtualServices.all.flatMap((virtual) => {
-    const why = !visible(virtual)
-      ? `its VirtualService is not exported to this namespace (exportTo ${virtual.exportTo.join(", ")})`
-      : `its VirtualService is for ${virtual.gateways.join(", ")}, not for sidecars (mesh)`;
-    if (visible(virtual) && virtual.gateways.includes("mesh")) return [];
+    if (admits(virtual)) return [];
+    const why = isExported(virtual, node)
+      ? `its VirtualService is for ${virtual.gateways.join(", ")}, not for sidecars (mesh)`
+      : `its VirtualService is not exported to this namespace (exportTo ${virtual.exportTo.join(", ")})`;
     const hosts = virtual.hosts.flatMap((host) => [host, ...shortForms(host, node.namespace)]);
     return virtual.rules.map(({ name, source }) => ({ name, source, hosts, why }));
   });

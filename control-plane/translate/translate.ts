@@ -23,7 +23,7 @@ function sidecarResources(snapshot: Snapshot, node: ProxyNode): ProxyResources {
   const view = meshView(snapshot, node.namespace);
   const outbound = outboundListener(node);
   const inbound = translateInbound(snapshot, node);
-  const { virtualHosts, skipped } = outboundRoutes(snapshot, node);
+  const routes = outboundRoutes(snapshot, node);
   return {
     clusters: inbound ? withInbound(node, inbound.cluster, view.clusters) : view.clusters,
     endpoints: view.endpoints,
@@ -34,8 +34,10 @@ function sidecarResources(snapshot: Snapshot, node: ProxyNode): ProxyResources {
       ),
     ),
     routeConfigurations: byName(outbound ? [routeConfiguration(httpProxy)] : []),
-    virtualHosts: outbound ? prefixed(httpProxy, virtualHosts) : new Map(),
-    skipped,
+    virtualHosts: outbound ? routes.virtualHosts : new Map(),
+    get skipped() {
+      return routes.skipped();
+    },
   };
 }
 
@@ -91,18 +93,11 @@ function routeConfiguration(name: string): RouteConfiguration {
   return known;
 }
 
-const prefixes = new WeakMap<ReadonlyMap<string, VirtualHost>, ReadonlyMap<string, VirtualHost>>();
-
 function prefixed(
   configuration: string,
   hosts: ReadonlyMap<string, VirtualHost>,
 ): ReadonlyMap<string, VirtualHost> {
-  let known = prefixes.get(hosts);
-  if (known === undefined) {
-    known = new Map([...hosts].map(([name, host]) => [virtualHostResourceName(configuration, name), host]));
-    prefixes.set(hosts, known);
-  }
-  return known;
+  return new Map([...hosts].map(([name, host]) => [virtualHostResourceName(configuration, name), host]));
 }
 
 function byName<T extends { readonly name: string }>(items: readonly T[]): ReadonlyMap<string, T> {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { ProxyNode } from "../../common/model/node.ts";
 import type { VirtualHost } from "../../common/model/route.ts";
 import { reuseIn } from "../snapshot/reuse.ts";
@@ -48,14 +49,14 @@ export function translateHost(plan: HostPlan, find: FindService): TranslatedHost
     const { routes, skipped } = translateRules(virtuals, plan.name, place, find);
     // As in Istio, a VirtualService without a rule for this proxy leaves the service as if it weren't there.
     const isDefault = routes.length === 0 && service !== undefined && place.port !== undefined;
-    return {
-      virtualHost: {
-        name: plan.name,
-        domains: plan.domains,
-        routes: isDefault ? [defaultRoute(service, place.port)] : routes,
-      },
-      skipped,
+    const virtualHost: VirtualHost = {
+      name: plan.name,
+      domains: plan.domains,
+      routes: isDefault ? [defaultRoute(service, place.port)] : routes,
     };
+    const variants = [...cache.values()];
+    const equal = variants.find((variant) => isDeepStrictEqual(variant.virtualHost, virtualHost));
+    return { virtualHost: equal?.virtualHost ?? virtualHost, skipped };
   });
   return translated;
 }
