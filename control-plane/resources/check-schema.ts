@@ -11,9 +11,14 @@ export interface Checked<T> {
   readonly value: T | undefined;
 }
 
+const otherwise = "Invalid input";
+
+/** zod's own messages ask values for their constructor's name and throw on some; ours are worded below instead. */
+const parsing: z.core.ParseContext<z.core.$ZodIssue> = { reportInput: true, error: () => otherwise };
+
 /** Compares an input with a zod schema and words what differs. */
 export function checkSchema<S extends z.ZodType>(schema: S, input: unknown): Checked<z.infer<S>> {
-  const first = schema.safeParse(input, { reportInput: true });
+  const first = schema.safeParse(input, parsing);
   if (first.success) return { problems: [], value: first.data };
   const { issues } = first.error;
   const problems = withoutFollowOns(schema, issues).flatMap((issue) => wordIssue(schema, issue, input));
@@ -66,7 +71,7 @@ function salvage<S extends z.ZodType>(
         issue.code === "unrecognized_keys" ? issue.keys.map((key) => [...issue.path, key]) : [issue.path];
       for (const path of paths) if (!removeField(rest, path, removed)) return undefined;
     }
-    const again = schema.safeParse(rest);
+    const again = schema.safeParse(rest, parsing);
     if (again.success) return again.data;
     left = again.error.issues;
   }
@@ -109,19 +114,24 @@ function wordIssue(schema: z.ZodType, issue: z.core.$ZodIssue, input: unknown): 
       return [wrongChoice(path, issue.values.map(String), path.reduce<unknown>(childOf, input))];
     case "too_big":
       // zod's own limit of integers; the field's is told beside it.
-      return issue.maximum === Number.MAX_SAFE_INTEGER ? [] : [{ path, why: issue.message }];
+      return issue.maximum === Number.MAX_SAFE_INTEGER ? [] : [{ path, why: wordOf(issue, "is too large") }];
     case "too_small":
       if (issue.minimum === Number.MIN_SAFE_INTEGER) return [];
       if (issue.origin === "array")
         return [{ path, why: `needs at least ${issue.minimum}`, hint: "give at least one" }];
-      return [{ path, why: issue.message }];
+      return [{ path, why: wordOf(issue, issue.origin === "string" ? "is empty" : "is too small") }];
     case "custom": {
       const hint: unknown = issue.params?.["hint"];
       return [{ path, why: issue.message, ...(typeof hint === "string" ? { hint } : {}) }];
     }
     default:
-      return [{ path, why: issue.message }];
+      return [{ path, why: wordOf(issue, "is not valid") }];
   }
+}
+
+/** What the field says itself, else `fallback`. */
+function wordOf(issue: z.core.$ZodIssue, fallback: string): string {
+  return issue.message === otherwise ? fallback : issue.message;
 }
 
 function unknownField(schema: z.ZodType, path: FieldPath, key: string): FieldProblem {
@@ -140,7 +150,7 @@ function wrongType(
   if (actual === undefined) return { path, why: "is missing", hint: `it must be ${nounOf(expected)}` };
   if (actual === null) return { path, why: "is empty", hint: "give it a value or remove it" };
   // A field with words of its own for this knows more than its type.
-  if (!message.startsWith("Invalid input")) return { path, why: message };
+  if (message !== otherwise) return { path, why: message };
   const why = `must be ${nounOf(expected)}, not ${describe(actual)}`;
   if (expected === "string" && typeof actual !== "object")
     return { path, why, hint: `put it in quotes: "${String(actual)}"` };

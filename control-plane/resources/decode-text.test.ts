@@ -123,6 +123,18 @@ describe("decodeText", () => {
     for (const value of strange) expect(decodeObject(value, { now: 0 }).ok).toBe(false);
   });
 
+  it("reads objects whose constructor is data, which zod's own messages cannot", () => {
+    const name = Object.create(null) as unknown;
+    const result = decodeObject(
+      { ...entry("a"), spec: [], metadata: { name: "a", labels: { constructor: { name } } } },
+      { now: 0 },
+    );
+    expect(result).toMatchObject({
+      ok: false,
+      problems: [{ path: "metadata.labels.constructor" }, { path: "spec" }],
+    });
+  });
+
   it("refuses 10,000 levels of JSON without a stack overflow", () => {
     const depth = 10_000;
     const text = `{"apiVersion":"networking.istio.io/v1","kind":"WorkloadEntry","metadata":{"name":"a"},"spec":${'{"a":'.repeat(depth)}1${"}".repeat(depth)}}`;

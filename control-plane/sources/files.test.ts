@@ -109,7 +109,7 @@ describe("a folder of files", () => {
     await write("a.yaml", entry("a", { address: "10.0.0.2", weight: 2 }));
     await pass(40);
     expect(follower.keys).toEqual([]);
-    await pass(30);
+    await pass(120);
     expect(follower.keys).toEqual(["WorkloadEntry/default/a"]);
   });
 
@@ -122,12 +122,12 @@ describe("a folder of files", () => {
     await write("a.yaml", entry("a"));
     await pass(200);
     expect(follower.keys).toHaveLength(2);
-    await pass(100);
+    await pass(200);
     expect(follower.keys).toEqual(["WorkloadEntry/default/a"]);
     await rm(join(folder, "a.yaml"));
     await pass(200);
     expect(follower.keys).toEqual(["WorkloadEntry/default/a"]);
-    await pass(100);
+    await pass(200);
     expect(follower.keys).toEqual([]);
   });
 
@@ -168,7 +168,7 @@ describe("a folder of files", () => {
     await write("b.yaml", entry("a", { address: "10.0.0.1" }));
     await start();
     await write("a.yaml", entry("a", { address: "10.0.0.2" }));
-    await pass(100);
+    await pass(200);
     expect(follower.live.get("WorkloadEntry/default/a")?.source.file).toBe("b.yaml");
     expect(follower.report.problems).toEqual([
       {
@@ -204,6 +204,7 @@ describe("a folder of files", () => {
     await pass(400);
     expect(follower.live.get("WorkloadEntry/default/a")?.source.file).toBe("b.yaml");
     expect(follower.steps.flatMap((step) => step.deletes)).toEqual([]);
+    expect(follower.steps.flatMap((step) => step.report.problems)).toEqual([]);
   });
 
   it("keeps what a file that cannot be read any more held", async () => {

@@ -169,6 +169,10 @@ class FolderOfYaml implements FilesSource {
     );
   }
 
+  #isGoing(name: string): boolean {
+    return this.#pending.get(name)?.stamp === gone;
+  }
+
   #pendingFor(name: string, stamp: string): Pending {
     const known = this.#pending.get(name);
     if (known?.stamp === stamp) return known;
@@ -233,10 +237,11 @@ class FolderOfYaml implements FilesSource {
       problems.push(...memory.problems);
       for (const [key, resource] of memory.resources) {
         const owner = this.#owners.get(key);
-        if (owner === undefined) {
+        // A file that is going gives up at once what another one has: the resource was moved.
+        if (owner === undefined || (owner !== name && this.#isGoing(owner))) {
           this.#owners.set(key, name);
           live.set(key, resource);
-        } else if (owner !== name) {
+        } else if (owner !== name && !this.#isGoing(name)) {
           problems.push(duplicateProblem(resource, live.get(key)!));
         }
       }
