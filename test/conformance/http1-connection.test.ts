@@ -146,9 +146,9 @@ describe("messages pass as they are", () => {
     const piece = Buffer.alloc(2 ** 16, "y");
     let sent = 0;
     // Stuck for good when nothing drained for a while.
-    for (let isStuck: boolean | undefined = false; !isStuck; sent += piece.length) {
+    for (let isStuck = false; !isStuck; sent += piece.length) {
       if (!socket.write(piece)) {
-        isStuck = await Promise.race([once(socket, "drain").then(() => false), delay(300, true)]);
+        isStuck = (await Promise.race([once(socket, "drain").then(() => false), delay(300, true)])) === true;
       }
     }
     expect(sent).toBeLessThan(40 * 2 ** 20);
@@ -184,7 +184,8 @@ describe("the client's end", () => {
     const client = await chain.client();
     client.socket.end("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf");
     await chain.upstream.until(
-      () => chain.upstream.sockets[0]?.readableEnded || chain.upstream.sockets[0]?.destroyed,
+      () =>
+        chain.upstream.sockets[0]?.readableEnded === true || chain.upstream.sockets[0]?.destroyed === true,
     );
     expect(chain.exchanges[0]).toMatchObject({ flags: "DC" });
   });
