@@ -42,7 +42,7 @@ export function explainCommand(): Command {
 }
 
 async function explain(method: string, url: string, options: ExplainOptions): Promise<void> {
-  const request = requestFromArguments(method, url, options.header);
+  const { request, port: urlPort } = requestFromArguments(method, url, options.header);
   const from = labelsFromArgument("--from", options.from ?? "");
   const gateway =
     options.gateway === undefined ? undefined : labelsFromArgument("--gateway", options.gateway);
@@ -55,8 +55,7 @@ async function explain(method: string, url: string, options: ExplainOptions): Pr
     namespace: options.namespace,
     labels: gateway ?? from,
   };
-  const port =
-    gateway === undefined ? request.port : serverPort(gatewayPorts(snapshot, gateway), request.port);
+  const port = gateway === undefined ? urlPort : serverPort(gatewayPorts(snapshot, gateway), urlPort);
   const explanation = explainRequest(snapshot, asker, request, port);
   if (explanation === undefined)
     throw new CliError(1, `weft explain: no route is bound to port ${port} of that gateway`);

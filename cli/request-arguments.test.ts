@@ -3,11 +3,11 @@ import { labelsFromArgument, requestFromArguments } from "./request-arguments.ts
 
 describe("requestFromArguments", () => {
   it("it keeps the path as written and joins repeated headers", () => {
-    const request = requestFromArguments("get", "HTTP://review:9080/a/../b%2f?x=1#there", [
+    const { request, port } = requestFromArguments("get", "HTTP://review:9080/a/../b%2f?x=1#there", [
       "X-A: 1",
       "x-a:2",
     ]);
-    expect(request).toMatchObject({
+    expect({ ...request, port }).toMatchObject({
       method: "GET",
       scheme: "http",
       authority: "review:9080",
@@ -18,20 +18,22 @@ describe("requestFromArguments", () => {
   });
 
   it.each([
-    ["http://a", "/", 80],
-    ["https://a?q", "/?q", 443],
-    ["http://[::1]:81/", "/", 81],
-    ["http://a/ü", "/Ã¼", 80],
-  ])("it reads %s", (url, path, port) => {
-    expect(requestFromArguments("GET", url, [])).toMatchObject({ path, port });
+    ["http://a", 80],
+    ["https://a?q", 443],
+    ["http://[::1]:81/", 81],
+    ["review:9080/x", 9080],
+    ["http://a/b:99/c", 80],
+  ])("it reads the port of %s as %i", (url, port) => {
+    expect(requestFromArguments("GET", url, []).port).toBe(port);
   });
 
-  it("it takes another Host from the headers", () => {
-    expect(requestFromArguments("GET", "http://localhost:15101/", ["Host: review"]).authority).toBe("review");
+  it("it takes another Host from the headers, and keeps the URL's port", () => {
+    const { request, port } = requestFromArguments("GET", "http://localhost:15101/", ["Host: review"]);
+    expect([request.authority, port]).toEqual(["review", 15101]);
   });
 
-  it.each(["review", "ftp://review/", "http:///x", ""])("it refuses %j", (url) => {
-    expect(() => requestFromArguments("GET", url, [])).toThrow(/is not a URL/);
+  it.each(["ftp://review/", "http:///x", ""])("it refuses %j", (url) => {
+    expect(() => requestFromArguments("GET", url, [])).toThrow(/^weft explain: .*use http|names no host/);
   });
 });
 

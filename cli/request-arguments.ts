@@ -1,42 +1,30 @@
+import { hypotheticalRequest } from "../common/routing/hypothetical-request.ts";
 import type { RequestView } from "../common/routing/request-view.ts";
 import { wrongUse } from "./cli-error.ts";
 
-/**
- * The request that `weft explain METHOD URL -H …` describes, as a proxy would see it. The path is kept as written and not
- * tidied up, since that is what a proxy gets. Throws wrong use.
- */
+/** The request that `weft explain METHOD URL -H …` describes, and the port that its URL names. Throws wrong use. */
 export function requestFromArguments(
   method: string,
   url: string,
   headerTexts: readonly string[],
-): RequestView & { readonly port: number } {
-  const parts = /^(https?):\/\/([^/?#\s]+)([^#\s]*)/i.exec(url);
-  if (parts === null) {
+): { readonly request: RequestView; readonly port: number } {
+  const headers = headerTexts.map((text): [string, string] => {
+    const colon = text.indexOf(":");
+    if (colon < 1) throw wrongUse(`weft explain: -H ${JSON.stringify(text)} is not 'name: value'`);
+    return [text.slice(0, colon).trim(), text.slice(colon + 1).trim()];
+  });
+  const request = hypotheticalRequest({ method: method.toUpperCase(), url, headers });
+  if (!request.ok) {
+    const [problem] = request.problems;
     throw wrongUse(
-      `weft explain: ${JSON.stringify(url)} is not a URL; write it like http://review:9080/reviews/1`,
+      `weft explain: ${problem?.why ?? "the URL cannot be read"}${problem?.hint ? `; ${problem.hint}` : ""}`,
     );
   }
-  const [, scheme = "http", authority = "", rest = ""] = parts;
-  const headers = new Map<string, string>();
-  for (const text of headerTexts) {
-    const colon = text.indexOf(":");
-    if (colon < 1) {
-      throw wrongUse(`weft explain: -H ${JSON.stringify(text)} is not 'name: value'`);
-    }
-    const name = text.slice(0, colon).trim().toLowerCase();
-    const value = bytes(text.slice(colon + 1).trim());
-    const before = headers.get(name);
-    headers.set(name, before === undefined ? value : `${before},${value}`);
-  }
-  const host = headers.get("host") ?? authority;
-  const port = /:(\d+)$/.exec(authority)?.[1];
+  const port = /^(?:[^:/]+:\/\/)?[^/?#]*:(\d+)(?:[/?#]|$)/.exec(url)?.[1];
+  const { scheme } = request.value;
   return {
-    method: method.toUpperCase(),
-    scheme: scheme.toLowerCase(),
-    authority: host,
-    path: bytes(rest.startsWith("/") ? rest : `/${rest}`),
-    header: (name) => headers.get(name),
-    port: port === undefined ? (scheme.toLowerCase() === "https" ? 443 : 80) : Number(port),
+    request: request.value,
+    port: port === undefined ? (scheme === "https" ? 443 : 80) : Number(port),
   };
 }
 
@@ -52,9 +40,4 @@ export function labelsFromArgument(option: string, text: string): Readonly<Recor
       return [pair.slice(0, equals), pair.slice(equals + 1)];
     });
   return Object.fromEntries(pairs);
-}
-
-/** One char per byte, as the matcher compares. */
-function bytes(text: string): string {
-  return Buffer.from(text, "utf8").toString("latin1");
 }

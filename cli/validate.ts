@@ -18,10 +18,13 @@ export function validateCommand(): Command {
 
 async function validate(paths: readonly string[], { alone }: ValidateOptions): Promise<void> {
   const { resources, problems, warnings } = await loadResources("validate", paths, { together: !alone });
-  for (const warning of warnings) process.stderr.write(`warning: ${formatProblem(warning)}\n`);
+  for (const warning of warnings) {
+    process.stderr.write(`${warning.severity ?? "warning"}: ${formatProblem(warning)}\n`);
+  }
   if (problems.length > 0) {
     const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
-    throw new CliError(1, [...problems.map(formatProblem), count].join("\n"));
+    const advice = alone ? "" : "; --alone leaves out references to what is not in these files";
+    throw new CliError(1, [...problems.map(formatProblem), count + advice].join("\n"));
   }
   process.stdout.write(
     `${resources.length} ${resources.length === 1 ? "resource is" : "resources are"} valid\n`,

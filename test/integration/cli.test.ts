@@ -32,7 +32,7 @@ describe("wrong use", () => {
     [["validate"], /^weft: missing required argument 'path'\n$/],
     [["validate", "/no/such"], /^weft validate: cannot read \/no\/such/],
     [["explain", "GET"], /^weft: missing required argument 'url'\n$/],
-    [["explain", "GET", "review"], /^weft explain: "review" is not a URL/],
+    [["explain", "GET", "ftp://review/"], /^weft explain: scheme "ftp" is not routed; use http or https\n$/],
     [
       ["explain", "GET", "http://review/", "-H", "nocolon"],
       /^weft explain: -H "nocolon" is not 'name: value'/,
