@@ -6,6 +6,7 @@ import { kindDefinitions } from "../index.ts";
 import { kinds } from "../resource.ts";
 import { formatYaml } from "../yaml.ts";
 import { crdFileName, crdOf } from "./crd.ts";
+import { resourceReference } from "./reference.ts";
 
 const folder = fileURLToPath(new URL("../../../crds/", import.meta.url));
 const structuralKeys = new Set([
@@ -75,6 +76,12 @@ describe.each(kindDefinitions)("the CRD of $kind", (definition) => {
     );
     expect(decoded.problems).toEqual([]);
     expect(decoded.resources.map((resource) => resource.kind)).toContain(definition.kind);
+  });
+});
+
+describe("docs/reference/resources.md", () => {
+  it("says what the schemas say (else: npm run crds)", () => {
+    expect(readFileSync(`${folder}../docs/reference/resources.md`, "utf8")).toBe(resourceReference());
   });
 });
 

@@ -47,7 +47,7 @@ export const serviceEntrySpec = z.strictObject({
   location: z.enum(["MESH_EXTERNAL", "MESH_INTERNAL"]).optional().describe("Default MESH_EXTERNAL."),
   resolution: resolution
     .optional()
-    .describe("NONE (default): the caller's address. STATIC: endpoints. DNS: resolve."),
+    .describe("NONE (default): the caller's address. STATIC: endpoints. DNS: resolve. Others come later."),
   endpoints: z.array(workloadEndpointField).optional(),
   workloadSelector: z.strictObject({ labels: labelsField.optional() }).optional(),
   exportTo: exportToField.optional(),
