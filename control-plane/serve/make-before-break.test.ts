@@ -119,6 +119,7 @@ class ObedientProxy {
       source: { resourcesFor: () => this.#resources },
       onAck: () => {},
       onNack: () => {},
+      onFailure: () => {},
       onSettled: () => {},
     });
     for (const kind of resourceKinds) {

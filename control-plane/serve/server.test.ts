@@ -177,6 +177,32 @@ describe("the xDS server", () => {
     ]);
   });
 
+  it("outlives a source that fails, leaves the proxy what it has, and goes on with the next push", async () => {
+    const failures: unknown[] = [];
+    let fail = false;
+    let resources = encodeMesh(mesh);
+    const resourcesFor = () => {
+      if (fail) throw new Error("no such port");
+      return resources;
+    };
+    const events = { failed: (_peer: unknown, error: unknown) => failures.push(error) };
+    const server = new XdsServer({ source: { resourcesFor }, clock: systemClock, version: "v1", events });
+    cleanups.push(() => server.stop());
+    const { port } = await server.listen({ host: "127.0.0.1", port: 0 });
+    const proxy = delta(port);
+    proxy.send({});
+    proxy.send({ responseNonce: (await proxy.next()).nonce });
+    await expect.poll(() => server.proxies()[0]?.version).toBe("v1");
+    fail = true;
+    server.push("v2");
+    await expect.poll(() => failures).toEqual([new Error("no such port")]);
+    expect(server.proxies()[0]?.version).toBe("v1");
+    fail = false;
+    resources = encodeMesh({ ...mesh, clusters: { ...mesh.clusters, b: [] } });
+    server.push("v3");
+    expect((await proxy.next()).resources.map(({ name }) => name)).toEqual(["b"]);
+  });
+
   it("ends a stream whose first request does not say who it is", async () => {
     const { port } = await start();
     const { path, requestSerialize, responseDeserialize } =

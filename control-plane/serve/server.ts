@@ -38,6 +38,8 @@ export interface XdsServerEvents {
   readonly disconnected?: (proxy: ProxyStatus) => void;
   readonly acked?: (peer: ProxyPeer, kind: ResourceKind, latencyMs: number) => void;
   readonly nacked?: (peer: ProxyPeer, kind: ResourceKind, nack: NackRecord) => void;
+  /** No resources could be made for this proxy; it keeps what it has. A fault of ours that wants a log line. */
+  readonly failed?: (peer: ProxyPeer, error: unknown) => void;
   /** Every proxy has answered all of a push. */
   readonly pushed?: (outcome: PushOutcome) => void;
 }
@@ -199,6 +201,7 @@ export class XdsServer {
       push: this.#push,
       onAck: (of, kind, latencyMs) => events?.acked?.(of.peer, kind, latencyMs),
       onNack: (of, kind, nack) => events?.nacked?.(of.peer, kind, nack),
+      onFailure: (of, error) => events?.failed?.(of.peer, error),
       onSettled: (of) => this.#outcomes.settled(of, clock.monotonic()),
     });
     this.#sessions.add(session);

@@ -50,6 +50,7 @@ class FakeProxy {
       },
       onAck: () => {},
       onNack: () => {},
+      onFailure: () => {},
       onSettled: (session) => this.settled.push(session.settledPush?.version ?? ""),
     });
   }

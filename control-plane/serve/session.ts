@@ -44,6 +44,8 @@ export interface SessionParts {
   readonly push: Push;
   readonly onAck: (session: ProxySession, kind: ResourceKind, latencyMs: number) => void;
   readonly onNack: (session: ProxySession, kind: ResourceKind, nack: NackRecord) => void;
+  /** The source threw, or gave what cannot be read. */
+  readonly onFailure: (session: ProxySession, error: unknown) => void;
   /** Everything of the newest push that this session knows of was accepted or refused. */
   readonly onSettled: (session: ProxySession) => void;
 }
@@ -174,6 +176,7 @@ export class ProxySession {
   advance(): void {
     if (this.#isClosed || this.#isBlocked || !this.isSubscribed) return;
     this.#wanted ??= this.#fetch();
+    if (!this.#wanted) return;
     const pending = new Map(resourceKinds.map((kind) => [kind, this.#pendingOf(kind)]));
     const isOpen = (kind: ResourceKind) =>
       this.delivery(kind).inFlight !== undefined || !isNothing(pending.get(kind)!);
@@ -195,9 +198,15 @@ export class ProxySession {
     this.#noteSettled(resourceKinds.some(isOpen));
   }
 
-  #fetch(): ResourceSet {
-    const resources = this.#parts.source.resourcesFor(this.peer.node);
-    return this.#usesVhds ? resources : withInlineRoutes(resources);
+  /** When the source fails, the client keeps what it has until the next push. */
+  #fetch(): ResourceSet | undefined {
+    try {
+      const resources = this.#parts.source.resourcesFor(this.peer.node);
+      return this.#usesVhds ? resources : withInlineRoutes(resources);
+    } catch (error) {
+      this.#parts.onFailure(this, error);
+      return undefined;
+    }
   }
 
   /** True while the client lacks clusters, or endpoints of a cluster that is new to it. Mere changes of endpoints hold nothing up. */

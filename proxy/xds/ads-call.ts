@@ -18,12 +18,15 @@ export interface AdsCallHandlers {
 
 export type OpenAdsCall = (address: SocketAddress, handlers: AdsCallHandlers) => AdsCall;
 
-/** Over @grpc/grpc-js, without TLS. A control plane that goes silent is noticed within 20 s by keepalive pings. */
+/**
+ * Over @grpc/grpc-js, without TLS. A control plane that goes silent is noticed within 30 s by keepalive pings;
+ * more frequent ones are taken for abuse by other control planes.
+ */
 export const openGrpcCall: OpenAdsCall = ({ host, port }, handlers) => {
   const target = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
   const client = new Client(target, credentials.createInsecure(), {
     "grpc.max_receive_message_length": 256 * 1024 * 1024,
-    "grpc.keepalive_time_ms": 10_000,
+    "grpc.keepalive_time_ms": 20_000,
     "grpc.keepalive_timeout_ms": 10_000,
     // Each attempt is a connection of its own; when to try again is decided by the caller and not by the channel.
     "grpc.use_local_subchannel_pool": 1,

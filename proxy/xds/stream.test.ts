@@ -109,6 +109,19 @@ describe("the stream to a control plane", () => {
     expect(plane.applied.at(-1)).toBe("virtual-host +http_proxy/a.example");
   });
 
+  it("tells once when everything that it asked for has come", async () => {
+    let inStep = 0;
+    const plane = new FakeControlPlane({ events: { inStep: () => (inStep += 1) } });
+    const resources = [...encodeMesh(mesh)];
+    for (const [url, named] of resources) {
+      expect(inStep).toBe(0);
+      await plane.respond(resourceKind(url)!, [...named.values()]);
+    }
+    expect(inStep).toBe(1);
+    await plane.respond("cluster", [], ["a"]);
+    expect(inStep).toBe(1);
+  });
+
   it("drops what nothing names any more, down to the virtual hosts", async () => {
     const plane = new FakeControlPlane();
     await plane.sendAll(encodeMesh(mesh));

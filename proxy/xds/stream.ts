@@ -31,6 +31,11 @@ export interface XdsClientEvents {
   readonly connected?: (server: SocketAddress) => void;
   /** The stream ended or could not be opened; the next attempt is in `retryMs`. */
   readonly disconnected?: (server: SocketAddress, reason: string, retryMs: number) => void;
+  /**
+   * Everything that was asked for on this stream has been answered and applied, down to the last type that follows from another.
+   * Comes once per stream; a proxy that serves before it may lack routes.
+   */
+  readonly inStep?: (server: SocketAddress) => void;
   readonly acked?: (type: ResourceType, systemVersion: string) => void;
   readonly nacked?: (type: ResourceType, systemVersion: string, rejections: readonly Rejection[]) => void;
 }
@@ -55,6 +60,8 @@ export class XdsClient {
   #cancelRetry: CancelTimer | undefined;
   #work: Promise<void> = Promise.resolve();
   #saidNode = false;
+  /** Types that were asked for on this stream and not answered yet; undefined when all were, once. */
+  #unanswered: Set<ResourceType> | undefined = new Set();
 
   constructor(parts: XdsClientParts) {
     this.#parts = parts;
@@ -91,11 +98,16 @@ export class XdsClient {
   #connect(): void {
     const server = this.#parts.servers[this.#server % this.#parts.servers.length]!;
     this.#saidNode = false;
+    this.#unanswered = new Set();
     let isOver = false;
     const call = (this.#parts.open ?? openGrpcCall)(server, {
       onResponse: (response) => {
         this.#noteAnswer(server);
-        this.#work = this.#work.then(() => (isOver ? undefined : this.#take(call, response)));
+        this.#work = this.#work.then(async () => {
+          if (isOver) return;
+          await this.#take(call, response);
+          if (!isOver) this.#noteInStep(server, response);
+        });
       },
       onEnd: (reason) => {
         isOver = true;
@@ -112,6 +124,15 @@ export class XdsClient {
     if (this.#isConnected) return;
     this.#isConnected = true;
     this.#parts.events?.connected?.(server);
+  }
+
+  #noteInStep(server: SocketAddress, response: DeltaResponse): void {
+    const type = resourceKind(response.typeUrl);
+    if (!this.#unanswered || !type) return;
+    this.#unanswered.delete(type);
+    if (this.#unanswered.size > 0) return;
+    this.#unanswered = undefined;
+    this.#parts.events?.inStep?.(server);
   }
 
   /** Half of the delay is fixed and half is chance, so that proxies that lost one control plane do not return in step. */
@@ -137,6 +158,7 @@ export class XdsClient {
     const { node, version } = this.#parts;
     const introduction = this.#saidNode ? {} : { node: { proxy: node, version } };
     this.#saidNode = true;
+    if (request.responseNonce === undefined) this.#unanswered?.add(type);
     call.send({
       typeUrl: typeUrl[type],
       subscribe: [],
