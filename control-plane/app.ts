@@ -1,5 +1,4 @@
 import { join } from "node:path";
-import type { FastifyInstance } from "fastify";
 import type { Clock } from "../common/base/clock.ts";
 import { systemClock } from "../common/base/clock.ts";
 import type { SocketAddress } from "../common/model/node.ts";
@@ -111,7 +110,7 @@ export async function startControlPlane(
     publisher.publish(clock.monotonic());
     const addresses = {
       xds: await listen("--xds", settings.xds, (address) => xds.listen(address)),
-      http: await listen("--http", settings.http, (address) => listenHttp(admin, address)),
+      http: await listen("--http", settings.http, (address) => admin.listen(address)),
     };
     publisher.ready();
     log.info(
@@ -169,12 +168,6 @@ async function listen(
   } catch (cause) {
     throw new Error(`cannot listen on ${format(address)} (${flag}): ${(cause as Error).message}`, { cause });
   }
-}
-
-async function listenHttp(admin: FastifyInstance, { host, port }: SocketAddress): Promise<SocketAddress> {
-  await admin.listen({ host, port });
-  const bound = admin.server.address();
-  return { host, port: typeof bound === "object" && bound !== null ? bound.port : port };
 }
 
 function format({ host, port }: SocketAddress): string {

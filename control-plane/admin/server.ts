@@ -1,6 +1,6 @@
-import type { FastifyInstance } from "fastify";
 import { fastify } from "fastify";
 import type { Clock } from "../../common/base/clock.ts";
+import type { SocketAddress } from "../../common/model/node.ts";
 import { formatKey } from "../resources/resource.ts";
 import { saveResource } from "../snapshot/saved-resource.ts";
 import type { ControlPlaneApi } from "./api.ts";
@@ -16,13 +16,21 @@ export interface AdminParts {
   readonly maxBodyBytes?: number;
 }
 
-/** The HTTP API, not listening yet. Everything it says is JSON but `/metrics`; what is wrong is always `{ problems }`. */
+/** The HTTP API. */
+export interface AdminServer {
+  /** Resolves with the address once it answers; port 0 takes a free one. Rejects when the port is taken. */
+  listen(address: SocketAddress): Promise<SocketAddress>;
+  /** Ends what is under way. */
+  close(): Promise<void>;
+}
+
+/** Not listening yet. Everything it says is JSON but `/metrics`; what is wrong is always `{ problems }`. */
 export function createAdminServer({
   api,
   metrics,
   clock,
   maxBodyBytes = 16 * 1024 * 1024,
-}: AdminParts): FastifyInstance {
+}: AdminParts): AdminServer {
   const app = fastify({ bodyLimit: maxBodyBytes, forceCloseConnections: true });
   // Bodies are read by our own YAML reader, whatever they call themselves: JSON is YAML too, and problems get lines.
   app.removeAllContentTypeParsers();
@@ -74,5 +82,12 @@ export function createAdminServer({
   app.setErrorHandler(async (error: Error & { statusCode?: number }, _request, reply) => {
     return reply.code(error.statusCode ?? 500).send({ problems: [{ path: "", why: error.message }] });
   });
-  return app;
+  return {
+    async listen({ host, port }) {
+      await app.listen({ host, port });
+      const bound = app.server.address();
+      return { host, port: typeof bound === "object" && bound !== null ? bound.port : port };
+    },
+    close: () => app.close(),
+  };
 }

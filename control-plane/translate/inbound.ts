@@ -88,16 +88,26 @@ interface Owners {
   readonly byLabels: Map<string, { readonly labels: Labels; readonly service: MeshService }>;
 }
 
-const ownersOf = new WeakMap<Snapshot, ReadonlyMap<string, Owners>>();
+interface KnownOwners {
+  readonly services: ReadonlyMap<string, MeshService>;
+  readonly byNamespace: ReadonlyMap<string, Owners>;
+}
+
+/** By a snapshot's endpoints, which stay the same object while none of them changes. */
+const ownersOf = new WeakMap<Snapshot["endpoints"], KnownOwners>();
 
 /**
  * The service that a sidecar's app belongs to: the one that has an endpoint at its inbound address, else one whose
  * endpoint's workload is it by name, else one whose endpoint's labels it has. Of several the first by hostname.
  */
 function serviceBehind(snapshot: Snapshot, node: ProxyNode): MeshService | undefined {
-  const known = ownersOf.get(snapshot) ?? findOwners(snapshot);
-  ownersOf.set(snapshot, known);
-  const owners = known.get(node.namespace);
+  const services = snapshot.services.byKey;
+  let known = ownersOf.get(snapshot.endpoints);
+  if (known?.services !== services) {
+    known = { services, byNamespace: findOwners(snapshot) };
+    ownersOf.set(snapshot.endpoints, known);
+  }
+  const owners = known.byNamespace.get(node.namespace);
   const { inbound } = node.bindings;
   return (
     owners?.byAddress.get(`${inbound?.host}:${inbound?.port}`) ??
