@@ -28,19 +28,18 @@ function section(definition: KindDefinition): string {
   const schema = structuralSchema(definition.schema);
   const rows = fieldRows(schema, "");
   const later = laterFields(schema, "");
-  const table = ["| field | type | |", "|---|---|---|", ...rows].join("\n");
   const notYet = later.length === 0 ? "" : `\nNot yet: ${later.map((field) => `\`${field}\``).join(", ")}.\n`;
-  return `\n## ${definition.kind}\n\n${table}\n${notYet}`;
+  return `\n## ${definition.kind}\n\n${table([["field", "type", ""], ...rows])}\n${notYet}`;
 }
 
-function fieldRows(schema: StructuralSchema, path: string): string[] {
+function fieldRows(schema: StructuralSchema, path: string): string[][] {
   return Object.entries(schema.properties ?? {}).flatMap(([name, field]) => {
     if (isLater(field)) return [];
     const own = path === "" ? name : `${path}.${name}`;
     const { inner, suffix } = innerSchema(field);
     const must = schema.required?.includes(name) ? "required. " : "";
     const says = `${must}${cell(field.description ?? "")}`.trim();
-    const row = `| \`${own}${suffix}\` | ${typeName(field)} | ${says} |`;
+    const row = [`\`${own}${suffix}\``, typeName(field), says];
     return isStringMatch(inner) ? [row] : [row, ...fieldRows(inner, `${own}${suffix}`)];
   });
 }
@@ -79,4 +78,13 @@ function typeName(field: StructuralSchema): string {
 
 function cell(text: string): string {
   return text.replaceAll("|", "\\|");
+}
+
+/** Columns padded as Biome writes them. */
+function table(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]!.map((_, column) => Math.max(3, ...rows.map((row) => row[column]!.length)));
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((text, column) => text.padEnd(widths[column]!)).join(" | ")} |`;
+  const [head = [], ...body] = rows;
+  return [line(head), line(widths.map((width) => "-".repeat(width))), ...body.map(line)].join("\n");
 }
