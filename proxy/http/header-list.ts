@@ -1,3 +1,5 @@
+import { meshError } from "../errors.ts";
+
 /**
  * Header fields as a flat list of raw name/value pairs: `[name, value, name, value, …]` with order, case and repetition kept.
  * Look-ups ignore case and take a lower-case name. Values are one char per byte (latin1).
@@ -36,8 +38,12 @@ export class HeaderList {
     return this.get(name) !== undefined;
   }
 
-  /** Replaces the first occurrence of `name` and drops the others, or appends; `name` keeps the case given here. */
+  /**
+   * Replaces the first occurrence of `name` and drops the others, or appends; `name` keeps the case given here. Throws MeshError
+   * `internal` for what would not stay one field on the wire.
+   */
   set(name: string, value: string): void {
+    checkField(name, value);
     const lower = name.toLowerCase();
     const raw = this.raw;
     for (let i = 0; i < raw.length; i += 2) {
@@ -52,7 +58,9 @@ export class HeaderList {
     raw.push(name, value);
   }
 
+  /** Appends; throws as `set` does. */
   add(name: string, value: string): void {
+    checkField(name, value);
     this.raw.push(name, value);
   }
 
@@ -71,4 +79,13 @@ export class HeaderList {
 
 function sameName(raw: string, lower: string): boolean {
   return raw.length === lower.length && (raw === lower || raw.toLowerCase() === lower);
+}
+
+// Controls end a line; beyond one octet latin1 would cut a character down to anything, also to CR or LF.
+const unsafeName = /[^!#$%&'*+\-.^_`|~0-9A-Za-z]/;
+const unsafeValue = /[^\t\x20-\x7e\x80-\xff]/;
+
+function checkField(name: string, value: string): void {
+  if (name === "" || unsafeName.test(name) || unsafeValue.test(value))
+    throw meshError("internal", "unsafe_header");
 }

@@ -66,8 +66,9 @@ export function lastChunk(trailers: HeaderList | undefined): string {
   return trailers === undefined ? "0\r\n\r\n" : `0\r\n${fieldLines(trailers, "chunked")}\r\n`;
 }
 
-// Space, controls and DEL end or split a request line.
-const breaksLine = /[\0- \x7f]/;
+// Space, controls and DEL end or split a request line; beyond one octet latin1 would cut a character down to anything.
+const breaksLine = /[^\x21-\x7e\x80-\xff]/;
+const breaksReason = /[^\t\x20-\x7e\x80-\xff]/;
 
 /** Whether the last `fieldLines` wrote a Content-Length. A variable, so that the hot path allocates no pair. */
 let lengthWritten = false;
@@ -119,5 +120,5 @@ const standardLines = new Map(
 function statusLine(status: number, reason: string): string {
   const standard = standardLines.get(status);
   if (standard !== undefined && (reason === "" || reason === standard[0])) return standard[1];
-  return `HTTP/1.1 ${status} ${reason}\r\n`;
+  return `HTTP/1.1 ${status} ${breaksReason.test(reason) ? "" : reason}\r\n`;
 }

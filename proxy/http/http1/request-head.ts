@@ -1,13 +1,14 @@
 import type { MeshError } from "../../errors.ts";
 import { meshError } from "../../errors.ts";
 import type { HttpServerSettings } from "../http-server.ts";
-import { isAuthority } from "./authority.ts";
 import { parseContentLength } from "./content-length.ts";
 import { endsInTab, fieldCount, fieldMarks, scanFields } from "./field-section.ts";
 import type { Framing } from "./framing.ts";
 import type { ConnectionOptions } from "./hop-by-hop.ts";
 import { noConnectionOptions, parseConnection, removeNominated } from "./hop-by-hop.ts";
 import { CR, HASH, isTargetOctet, isTokenOctet, LF, SP } from "./octets.ts";
+import { readTarget } from "./request-target.ts";
+import { chooseUpgrade } from "./upgrade.ts";
 
 /** A complete, checked request head, hop-by-hop fields already taken out of `fields`. */
 export interface RequestHead {
@@ -182,19 +183,7 @@ function buildHead(
   if (connection.nominated !== undefined) removeNominated(fields, connection.nominated);
   const framing = transferEncoding !== undefined ? "chunked" : contentLength === -1 ? 0 : contentLength;
 
-  let authority = host;
-  let path = target;
-  if (target.charCodeAt(0) !== 0x2f) {
-    if (target === "*") {
-      if (method !== "OPTIONS") throw meshError("bad_request", "http1.invalid_target");
-    } else {
-      const absolute = splitAbsoluteForm(target);
-      if (!isAuthority(host)) throw meshError("bad_request", "http1.invalid_host");
-      authority = absolute.authority;
-      path = absolute.path === "" ? (method === "OPTIONS" ? "*" : "/") : absolute.path;
-    }
-  }
-  if (!isAuthority(authority)) throw meshError("bad_request", "http1.invalid_host");
+  const { authority, path } = readTarget(method, target, host);
   return {
     method,
     path,
@@ -224,25 +213,6 @@ function checkTransferEncoding(value: string, contentLength: number, minor: numb
     throw meshError("transfer_encoding_unsupported", "http1.unsupported_transfer_encoding");
   }
   throw meshError("bad_request", "http1.invalid_transfer_encoding");
-}
-
-/** RFC 9112 3.2.2. The scheme of the target is not taken over: what the connection speaks is a fact, the target is a claim. */
-function splitAbsoluteForm(target: string): { authority: string; path: string } {
-  const match = /^https?:\/\/([^/?]*)(.*)$/i.exec(target);
-  if (match === null) throw meshError("bad_request", "http1.invalid_target");
-  const rest = match[2]!;
-  return { authority: match[1]!, path: rest.startsWith("?") ? `/${rest}` : rest };
-}
-
-/** The first protocol asked for, except HTTP/2 and TLS, which belong to the connection with us (case 16 of the threat list). */
-function chooseUpgrade(value: string): string | undefined {
-  for (const part of value.toLowerCase().split(",")) {
-    const protocol = part.trim();
-    if (!/^[!#$%&'*+\-.^_`|~0-9a-z]+(?:\/[!#$%&'*+\-.^_`|~0-9a-z]+)?$/.test(protocol)) continue;
-    if (protocol === "h2c" || protocol === "h2" || /^(?:http|tls)(?:\/|$)/.test(protocol)) continue;
-    return protocol;
-  }
-  return undefined;
 }
 
 const versionOctets = Buffer.from(" HTTP/1.1\r\n", "latin1");
