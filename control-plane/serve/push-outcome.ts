@@ -13,8 +13,11 @@ export interface PushOutcome {
 
 export interface ProxyOutcome {
   readonly node: ProxyNode;
-  /** `refused`: it runs everything but the named resources, of which it keeps the last good version. */
-  readonly result: "accepted" | "refused" | "disconnected";
+  /**
+   * `refused`: it runs everything but the named resources, of which it keeps the last good version. `silent`: it is
+   * connected and has not answered while very many newer pushes came.
+   */
+  readonly result: "accepted" | "refused" | "disconnected" | "silent";
   readonly refusals: readonly Refusal[];
 }
 
@@ -32,8 +35,8 @@ interface OpenPush {
   readonly proxies: ProxyOutcome[];
 }
 
-/** How many finished pushes can still be asked for. */
-const remembered = 100;
+/** How many finished pushes can still be asked for, and how many unfinished ones are followed. */
+export const rememberedPushes = 100;
 
 /** Follows pushes until every proxy has answered, and tells those who wait for one. */
 export class PushOutcomes {
@@ -51,6 +54,10 @@ export class PushOutcomes {
     const open = { push, startedAt: now, waiting: new Set(sessions), proxies: [] };
     this.#open.add(open);
     this.#finishIfDone(open, now);
+    for (const oldest of this.#open) {
+      if (this.#open.size <= rememberedPushes) break;
+      this.#giveUp(oldest, now);
+    }
   }
 
   /** A proxy that is in step with a later push is so with the earlier ones that were merged into it. */
@@ -83,6 +90,15 @@ export class PushOutcomes {
     });
   }
 
+  /** A proxy that hangs must not make the control plane remember every push since. */
+  #giveUp(open: OpenPush, now: number): void {
+    for (const session of open.waiting) {
+      open.proxies.push({ node: session.peer.node, result: "silent", refusals: [] });
+    }
+    open.waiting.clear();
+    this.#finishIfDone(open, now);
+  }
+
   #finishIfDone(open: OpenPush, now: number): void {
     if (open.waiting.size > 0) return;
     this.#open.delete(open);
@@ -91,7 +107,7 @@ export class PushOutcomes {
     this.#done.delete(version);
     this.#done.set(version, outcome);
     for (const oldest of this.#done.keys()) {
-      if (this.#done.size <= remembered) break;
+      if (this.#done.size <= rememberedPushes) break;
       this.#done.delete(oldest);
     }
     const waiters = this.#waiters.get(version) ?? [];
