@@ -44,6 +44,8 @@ export interface ListedResource {
   readonly name: string;
   /** ISO 8601. */
   readonly createdAt: string;
+  /** `state` when it was applied, else the config folder that holds it. */
+  readonly origin?: string;
   readonly source: Source;
   readonly object: Readonly<Record<string, unknown>>;
   readonly status: {

@@ -71,11 +71,25 @@ async function up(file: string, options: UpOptions): Promise<void> {
     out: (line) => process.stdout.write(line),
   });
   const stopped = stopOnSignal(launcher);
-  if ((await launcher.start()) && mesh.notes !== undefined) {
-    const notes = fillNotes(mesh.notes, { plan, command: ownCommand(), folder: relative("", here) || "." });
-    process.stdout.write(`\n${notes.trimEnd()}\n\nCtrl-C stops the mesh.\n`);
+  if (await launcher.start()) {
+    const context = { plan, command: ownCommand(), folder: relative("", here) || "." };
+    const notes = mesh.notes === undefined ? [] : [fillNotes(mesh.notes, context).trimEnd()];
+    const parts = [...notes, ...(await earlierChanges(plan.http)), "Ctrl-C stops the mesh."];
+    process.stdout.write(`\n${parts.join("\n\n")}\n`);
   }
   await stopped;
+}
+
+/** A rule that was applied days ago and still holds would surprise whoever reads only the files. */
+async function earlierChanges(port: number): Promise<readonly string[]> {
+  const { ControlPlaneClient } = await import("./control-plane-client.ts");
+  const resources = await new ControlPlaneClient(`127.0.0.1:${port}`, "up").resources().catch(() => []);
+  const applied = resources.filter(({ origin }) => origin === "state");
+  if (applied.length === 0) return [];
+  const names = applied.map(({ kind, namespace, name }) => `${kind}/${namespace}/${name}`).join(", ");
+  return [
+    `Applied in an earlier run and still in force: ${names}. --fresh forgets it, weft delete takes one back.`,
+  ];
 }
 
 /** Resolves when a signal came and everything has stopped. A second signal does not wait any longer. */

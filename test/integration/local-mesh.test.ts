@@ -1,17 +1,17 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { request } from "undici";
 import { afterAll, describe, expect, it } from "vitest";
-import { isAlive, pidsOf, startMesh } from "../support/mesh.ts";
+import { freePortBase, isAlive, pidsOf, startMesh } from "../support/mesh.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "weft-local-mesh-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-async function get(url: string, headers: Record<string, string> = {}): Promise<{ status: number; json: any }> {
+async function get(url: string, headers: Record<string, string> = {}): Promise<{ status: number; json: Record<string, unknown> }> {
   const { statusCode, body } = await request(url, { headers });
   const text = await body.text();
-  return { status: statusCode, json: text.startsWith("{") ? JSON.parse(text) : text };
+  return { status: statusCode, json: text.startsWith("{") ? (JSON.parse(text) as Record<string, unknown>) : {} };
 }
 
 describe("weft up", () => {
@@ -49,6 +49,34 @@ describe("weft up", () => {
       const begin = performance.now();
       await mesh.stop();
       expect(performance.now() - begin).toBeLessThan(15_000);
+    }
+  });
+
+  it("it keeps what was applied for the next start, says so, and forgets it with --fresh", async () => {
+    const state = join(folder, "state");
+    const portBase = await freePortBase();
+    const mirror = join(folder, "greeting.yaml");
+    const all = readFileSync("examples/hello/config/echo.yaml", "utf8");
+    writeFileSync(mirror, all.replace("subset: v1", "subset: v2"));
+    const first = await startMesh("examples/hello/mesh.yaml", { state, portBase });
+    const applied = await first.weft("apply", "--wait", "-f", mirror).finally(() => first.stop());
+    expect(applied.stdout).toMatch(/VirtualService\/default\/echo configured\n(.*\n)*3 of 3 proxies run it after \d+ ms/);
+
+    const second = await startMesh("examples/hello/mesh.yaml", { state, portBase });
+    try {
+      await second.logged(/Applied in an earlier run and still in force: .*VirtualService\/default\/echo/);
+      expect((await get(second.gatewayUrl)).json.servedBy).toBe("echo-v2");
+    } finally {
+      await second.stop();
+    }
+
+    const third = await startMesh("examples/hello/mesh.yaml", { state, portBase, args: ["--fresh"] });
+    try {
+      await third.logged(/Ctrl-C stops the mesh/);
+      expect(third.log()).not.toContain("earlier run");
+      expect((await get(third.gatewayUrl)).json.servedBy).toBe("echo-v1");
+    } finally {
+      await third.stop();
     }
   });
 

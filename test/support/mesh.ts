@@ -17,6 +17,8 @@ export interface StartMeshOptions {
   /** Default: a temporary folder, removed by `stop`. */
   readonly state?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** More of `weft up`'s options. */
+  readonly args?: readonly string[];
   /** ms until start gives up; default 90 s, for a loaded machine with two cores. */
   readonly timeoutMs?: number;
 }
@@ -53,7 +55,7 @@ export async function startMesh(file: string, options: StartMeshOptions = {}): P
   const portBase = options.portBase ?? (await freePortBase());
   // Kept between runs, outside of the temporary state: a dozen processes start in half the time.
   const env = { NODE_COMPILE_CACHE: compileCache, ...process.env, ...options.env };
-  const args = [main, "up", file, "--state", state, "--port-base", String(portBase)];
+  const args = [main, "up", file, "--state", state, "--port-base", String(portBase), ...(options.args ?? [])];
   const launcher = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "pipe"] });
   const ended = once(launcher, "exit");
   let log = "";
