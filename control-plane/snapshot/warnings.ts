@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { closestName } from "../../common/base/closest.ts";
 import type { Resource } from "../resources/resource.ts";
 import type { CompiledVirtualService } from "../resources/virtual-service/compiled.ts";
@@ -76,7 +77,7 @@ function unknownGateways(resource: Resource<CompiledVirtualService>, mesh: Joine
     });
 }
 
-/** Not a fault: `localhost` with path prefixes is served by no one but the sidecar. But a typing slip looks the same. */
+/** Rules for a name that no service has can be meant so, but a typing slip looks the same. Not so a sidecar's own address. */
 function unservedHosts(resource: Resource<CompiledVirtualService>, mesh: Joined): ResourceProblem[] {
   const { compiled } = resource;
   if (!compiled.gateways.includes("mesh")) return [];
@@ -85,7 +86,7 @@ function unservedHosts(resource: Resource<CompiledVirtualService>, mesh: Joined)
     const isServed =
       hostnames.has(host) ||
       (host.startsWith("*") && [...hostnames.keys()].some((hostname) => covers(host, hostname)));
-    if (isServed || host === "*") return [];
+    if (isServed || host === "*" || host === "localhost" || isIP(host) !== 0) return [];
     return {
       resource: keyOf(resource),
       path: `spec.hosts[${index}]`,
