@@ -14,7 +14,10 @@ export interface HttpServerSettings {
   readonly keepAliveTimeoutMs: number;
   /** ms for the whole request including its body. Envoy request_timeout: off (0). */
   readonly requestTimeoutMs: number;
-  /** Requests that may wait in a connection's pipeline while one is answered; more are left in the socket. */
+  /**
+   * Pipelined requests of one connection that are taken in one turn of the event loop, before other connections have theirs. One is
+   * answered at a time; the bytes behind it wait unparsed, and no more are read from the socket meanwhile.
+   */
   readonly maxPipelined: number;
 }
 

@@ -525,6 +525,20 @@ describe("case 21: expectations", () => {
   });
 });
 
+describe("what is refused", () => {
+  it("is told to the access log with method and target, when they can be made out", async () => {
+    await using chain = await Chain.start(answerOk);
+    await chain.converse("POST /pay?x HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n");
+    await chain.converse("POST /pay HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n");
+    await chain.converse("\x16\x03\x01");
+    expect(chain.rejected.map(({ method, path, detail }) => [method, path, detail])).toEqual([
+      ["POST", "/pay?x", "http1.space_before_colon"],
+      ["POST", "/pay", "http1.invalid_chunk_size"],
+      ["", "", "http1.invalid_method"],
+    ]);
+  });
+});
+
 describe("other versions", () => {
   it("answers 426 to HTTP/1.0", async () => {
     await using chain = await Chain.start(answerOk);

@@ -33,6 +33,7 @@ export class RequestReader {
   /** How many held bytes of a partial head were scanned in vain. */
   #scanned = 0;
   #skippedEmptyLine = false;
+  #refused: Buffer | undefined = undefined;
 
   constructor(settings: HttpServerSettings, events: RequestReaderEvents) {
     this.#settings = settings;
@@ -59,10 +60,19 @@ export class RequestReader {
     return this.#isBusy && (this.#held !== undefined || !this.#bodyReader.wantsMore);
   }
 
+  /** Method and target of a request that was refused, as far as they can be made out: for the access log only. */
+  get refusedLine(): { method: string; path: string } {
+    const line = /^(?:\r\n)?([!-~]{1,24}) ([!-~]{1,1024})/.exec(
+      this.#refused?.toString("latin1", 0, 1_100) ?? "",
+    );
+    return { method: line?.[1] ?? "", path: line?.[2] ?? "" };
+  }
+
   get bodyOctets(): number {
     return this.#bodyReader.octets;
   }
 
+  /** Takes the bytes of one read. Throws MeshError when they are not HTTP/1.1. */
   feed(chunk: Buffer): void {
     if (this.#isBusy) {
       if (this.#bodyReader.isComplete) this.#hold(chunk, 0);
@@ -122,6 +132,15 @@ export class RequestReader {
   }
 
   #readHead(bytes: Buffer): void {
+    try {
+      this.#takeHead(bytes);
+    } catch (thrown) {
+      this.#refused = bytes;
+      throw thrown;
+    }
+  }
+
+  #takeHead(bytes: Buffer): void {
     let start = 0;
     // RFC 9112 2.2: one empty line before a request is forgiven.
     if (bytes[0] === CR && !this.#skippedEmptyLine) {

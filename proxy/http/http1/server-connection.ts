@@ -290,14 +290,15 @@ export class ServerConnection implements Http1ServerConnection, RequestReaderEve
   /** Answers what did not become a request, and ends the connection. */
   #reject(cause: MeshError): void {
     const { downstream, onRejected, clock } = this.#options;
+    const { method, path } = this.#reader.refusedLine;
     const exchange = new Exchange({
       downstream,
       protocol: "HTTP/1.1",
       startedAt: this.#headStartedAt,
-      method: "",
+      method,
       scheme: downstream.scheme,
       authority: "",
-      path: "",
+      path,
       headers: new HeaderList(),
       body: Body.empty(),
       upgrade: undefined,
