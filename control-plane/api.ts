@@ -1,5 +1,6 @@
 import type { Clock } from "../common/base/clock.ts";
 import type { ControlPlaneApi, ReportedProblem, SettledView } from "./admin/api.ts";
+import { answerExplainQuestion } from "./explain-question.ts";
 import type { LiveMesh } from "./live-mesh.ts";
 import type { Publisher } from "./publisher.ts";
 import { formatKey } from "./resources/resource.ts";
@@ -45,6 +46,7 @@ export function createApi(parts: ApiParts): ControlPlaneApi {
       }),
     proxies: (wanted) => xds.proxies().map((proxy) => proxyView(proxy, publisher.version, wanted)),
     problems: () => allProblems(store, mesh),
+    explain: (question) => answerExplainQuestion(mesh.snapshot!, question),
     readiness: () => [
       { name: "reading the sources", isDone: mesh.snapshot !== undefined },
       { name: "listening", isDone: publisher.isReady },

@@ -1,4 +1,6 @@
 import type { Problem } from "../../common/base/problem.ts";
+import type { Result } from "../../common/base/result.ts";
+import type { Explanation } from "../../common/routing/explain.ts";
 import type { Resource, ResourceKey } from "../resources/resource.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
 import type { Store } from "../store/store.ts";
@@ -21,6 +23,8 @@ export interface ControlPlaneApi {
   readonly proxies: (wanted: { readonly runs: boolean }) => readonly ProxyView[];
   /** All that is wrong anywhere, with the source or the picture that says so. */
   readonly problems: () => readonly ReportedProblem[];
+  /** Which rule takes a request; the question is what the client sent. */
+  readonly explain: (question: unknown) => Result<Explanation>;
   readonly readiness: () => readonly ReadyTask[];
 }
 

@@ -60,6 +60,16 @@ export function createAdminServer({
       problems,
     };
   });
+  app.post("/explain", async (request, reply) => {
+    const question = parseJson(request.body);
+    if (question === undefined) {
+      const hint =
+        'such as {"url": "http://reviews/", "headers": {"end-user": "x"}, "labels": {"app": "ui"}}';
+      return reply.code(400).send({ problems: [{ path: "", why: "the body is not a JSON object", hint }] });
+    }
+    const answer = api.explain(question);
+    return answer.ok ? answer.value : reply.code(400).send({ problems: answer.problems });
+  });
   app.get("/problems", async () => ({ problems: api.problems() }));
   app.get("/metrics", async (_request, reply) => {
     return reply.type(metrics.registry.contentType).send(await metrics.registry.metrics());
@@ -74,7 +84,7 @@ export function createAdminServer({
   });
 
   app.setNotFoundHandler(async (request, reply) => {
-    const hint = "there are /resources /proxies /snapshot /problems /metrics /ready";
+    const hint = "there are /resources /proxies /snapshot /explain /problems /metrics /ready";
     return reply
       .code(404)
       .send({ problems: [{ path: "", why: `there is no ${request.method} ${request.url}`, hint }] });
@@ -90,4 +100,12 @@ export function createAdminServer({
     },
     close: () => app.close(),
   };
+}
+
+function parseJson(body: unknown): unknown {
+  try {
+    return typeof body === "string" ? JSON.parse(body) : undefined;
+  } catch {
+    return undefined;
+  }
 }

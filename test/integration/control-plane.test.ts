@@ -248,6 +248,25 @@ describe("the control plane", () => {
     await call(plane, "GET", "/nope", undefined, 404);
   });
 
+  it("explains which rule takes a request, and which rules a proxy was not given", async () => {
+    const scoped = virtual("v2").replace("http: [{", "http: [{ match: [{ sourceLabels: { app: ui } }],");
+    await write("mesh.yaml", service(), rule("v1", "v2"), scoped);
+    const plane = await start();
+    const url = "http://reviews/";
+    const [forUi] = [await call(plane, "POST", "/explain", [JSON.stringify({ url, labels: { app: "ui" } })])];
+    expect(forUi.outcome).toBe(
+      "route default forwards to outbound|80|v2|reviews.default.svc.cluster.local (100 %)",
+    );
+    expect(forUi.chosen.source).toMatchObject({ file: "mesh.yaml", name: "reviews" });
+    const other = await call(plane, "POST", "/explain", [JSON.stringify({ url, labels: { app: "cart" } })]);
+    expect(other.outcome).toContain("outbound|80||reviews.default.svc.cluster.local");
+    expect(other.leftOut[0].why).toBe("it is for callers with the label app=ui, and this one has app=cart");
+    const gateway = await call(plane, "POST", "/explain", [JSON.stringify({ url, kind: "gateway" })], 400);
+    expect(gateway.problems[0].why).toContain("no Gateway opens port 80");
+    await call(plane, "POST", "/explain", ["nonsense"], 400);
+    await call(plane, "POST", "/explain", [JSON.stringify({ url: 1, labels: { app: {} } })], 400);
+  });
+
   it("says which port is taken, and leaves nothing open", async () => {
     const plane = await start();
     await expect(start({ http: plane.http })).rejects.toThrow(

@@ -1,0 +1,69 @@
+import type { Labels } from "../../common/model/endpoint.ts";
+import type { ProxyNode } from "../../common/model/node.ts";
+import { proxyNodeId } from "../../common/model/node.ts";
+import type { Explanation } from "../../common/routing/explain.ts";
+import { explainRoute } from "../../common/routing/explain.ts";
+import type { RequestView } from "../../common/routing/request-view.ts";
+import { compileRoutes } from "../../common/routing/route-table.ts";
+import { hasLabels } from "../snapshot/endpoints.ts";
+import type { Snapshot } from "../snapshot/snapshot.ts";
+import { routeConfigurationName } from "./gateway.ts";
+import { httpProxy } from "./outbound.ts";
+import type { SkippedRule } from "./proxy-resources.ts";
+import { completeRouteConfiguration, leftOutFor } from "./proxy-resources.ts";
+import { translate } from "./translate.ts";
+
+/** Who asks: a workload's sidecar, or a gateway at its edge. */
+export interface Asker {
+  readonly kind: "sidecar" | "gateway";
+  readonly namespace: string;
+  readonly labels: Labels;
+}
+
+/** What the matcher says, and the rules for the same host that this proxy was not given at all. */
+export interface RequestExplanation extends Explanation {
+  readonly leftOut: readonly SkippedRule[];
+}
+
+/**
+ * Translates the snapshot for the asking proxy and runs the proxies' own matcher over its routes, so what it says is what
+ * they do. `port`: for gateways the port of the Gateway's server. Undefined when such a proxy has no routes there.
+ */
+export function explainRequest(
+  snapshot: Snapshot,
+  asker: Asker,
+  request: RequestView,
+  port: number,
+): RequestExplanation | undefined {
+  const resources = translate(snapshot, nodeOf(asker));
+  const name = asker.kind === "sidecar" ? httpProxy : routeConfigurationName(port);
+  const configuration = completeRouteConfiguration(resources, name);
+  if (configuration === undefined) return undefined;
+  const explanation = explainRoute(
+    compileRoutes(configuration, () => undefined),
+    request,
+  );
+  const leftOut = leftOutFor(resources.skipped, request.authority, explanation.virtualHost?.name);
+  return { ...explanation, leftOut };
+}
+
+/** The ports of the Gateway servers that a gateway with these labels opens. */
+export function gatewayPorts(snapshot: Snapshot, labels: Labels): readonly number[] {
+  const selected = snapshot.gateways.filter(({ selector }) => hasLabels(labels, selector));
+  const ports = selected.flatMap(({ servers }) => servers.map(({ port }) => port));
+  return [...new Set(ports)].sort((a, b) => a - b);
+}
+
+function nodeOf({ kind, namespace, labels }: Asker): ProxyNode {
+  const identity = { kind, name: "explain", namespace };
+  return {
+    ...identity,
+    id: proxyNodeId(identity, "127.0.0.1"),
+    serviceAccount: "default",
+    labels,
+    bindings: {
+      ...(kind === "sidecar" ? { outbound: { host: "127.0.0.1", port: 15_001 } } : {}),
+      servers: new Map(),
+    },
+  };
+}
