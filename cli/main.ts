@@ -1,21 +1,8 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from "commander";
 import { CliError } from "./cli-error.ts";
+import { verbs } from "./verbs.ts";
 import { version } from "./version.ts";
-
-/** Only the verb that is asked for is loaded: a sidecar has no use for what `weft up` needs, and would keep it in memory. */
-const verbs: Readonly<Record<string, () => Promise<Command>>> = {
-  up: async () => (await import("./up.ts")).upCommand(),
-  "control-plane": async () => (await import("./control-plane.ts")).controlPlaneCommand(),
-  proxy: async () => (await import("./proxy.ts")).proxyCommand(),
-  gateway: async () => (await import("./gateway.ts")).gatewayCommand(),
-  apply: async () => (await import("./apply.ts")).applyCommand(),
-  delete: async () => (await import("./delete.ts")).deleteCommand(),
-  get: async () => (await import("./get.ts")).getCommand(),
-  status: async () => (await import("./status.ts")).statusCommand(),
-  validate: async () => (await import("./validate.ts")).validateCommand(),
-  explain: async () => (await import("./explain.ts")).explainCommand(),
-};
 
 /** We report errors ourselves: one clear line, where commander would put its suggestion on a second one. */
 const quiet = { outputError: () => {}, writeErr: () => {} };

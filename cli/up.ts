@@ -44,6 +44,7 @@ async function up(file: string, options: UpOptions): Promise<void> {
   });
   const mesh = valueOrProblems(parseMeshFile(text, file));
   const plan = valueOrProblems(planPorts(mesh, portBase(options.portBase)));
+  const folder = new MeshFolder(resolve(options.state), mesh, plan);
   const taken = await takenPorts(plannedPorts(plan));
   if (taken.length > 0) {
     const lines = taken
@@ -52,13 +53,14 @@ async function up(file: string, options: UpOptions): Promise<void> {
         ({ port, owner, holder }) =>
           `port ${port} (${owner}) is taken${holder === undefined ? "" : ` by ${holder}`}`,
       );
+    const running = folder.runningPid();
+    if (running !== undefined) lines.unshift(`mesh ${mesh.name} runs already: weft up has pid ${running}`);
     if (taken.length > 5) lines.push(`… and ${taken.length - 5} more`);
     lines.push(`stop what has them, or move the whole mesh, such as with --port-base ${plan.base + 2000}`);
     throw new CliError(1, lines.join("\n"));
   }
 
   const here = dirname(resolve(file));
-  const folder = new MeshFolder(resolve(options.state), mesh, plan);
   folder.prepare(generateResources(mesh, plan), options.fresh);
   const launcher = new Launcher({
     mesh,

@@ -1,4 +1,4 @@
-import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { LocalMesh } from "./mesh-file.ts";
 import type { PortPlan } from "./port-plan.ts";
@@ -70,6 +70,17 @@ export class MeshFolder {
     mkdirSync(this.generated, { recursive: true });
     mkdirSync(this.controlPlane, { recursive: true });
     for (const [name, text] of resources) writeFileSync(join(this.generated, name), text);
+  }
+
+  /** The pid of a launcher that runs this mesh now. */
+  runningPid(): number | undefined {
+    try {
+      const { pid } = JSON.parse(readFileSync(this.#info, "utf8")) as MeshInfo;
+      process.kill(pid, 0);
+      return pid;
+    } catch {
+      return undefined;
+    }
   }
 
   writeInfo(info: MeshInfo): void {
