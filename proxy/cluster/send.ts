@@ -1,6 +1,7 @@
 import { meshError } from "../errors.ts";
 import type { Exchange, Response } from "../http/exchange.ts";
 import type { Service } from "../http/layer.ts";
+import { peerHeader } from "../http/peer-header.ts";
 import type { EndpointState } from "./endpoint-state.ts";
 import type { UpstreamCluster } from "./upstream-cluster.ts";
 
@@ -30,6 +31,8 @@ function sendToPicked(cluster: UpstreamCluster, exchange: Exchange): Promise<Res
 
 function sendToEndpoint(endpoint: EndpointState, exchange: Exchange): Promise<Response> {
   exchange.upstream = endpoint.host;
+  // Whoever is no known workload of the mesh is not told which workload calls.
+  if (endpoint.host.workload === undefined) exchange.headers.remove(peerHeader);
   exchange.attempts++;
   endpoint.requests++;
   return endpoint.pool.send(exchange);

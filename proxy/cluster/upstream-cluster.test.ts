@@ -91,6 +91,19 @@ describe("a cluster's endpoints", () => {
   });
 });
 
+describe("the peer header", () => {
+  it("goes to workloads of the mesh, and to nobody else", async () => {
+    const workload = { name: "w", namespace: "n", serviceAccount: "s", labels: {} };
+    clusters.configure(cluster("c"));
+    for (const known of [{ workload }, {}]) {
+      clusters.setEndpoints({ cluster: "c", endpoints: [endpoint(1, known)] });
+      const headers = new HeaderList(["a", "b", "x-weft-peer", "me;;;;"]);
+      await clusters.upstream("c")(plainExchange({ headers }));
+      expect(headers.has("x-weft-peer")).toBe("workload" in known);
+    }
+  });
+});
+
 describe("a cluster that is not there (yet)", () => {
   it("says no_cluster for a name that nobody defined, and after removal", async () => {
     const service = clusters.upstream("c");

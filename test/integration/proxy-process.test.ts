@@ -119,6 +119,15 @@ describe("a proxy process", () => {
     }
   });
 
+  it("logs what nobody caught and ends with 1, so that it is started anew", async () => {
+    await saveConfig();
+    const bomb = "data:text/javascript,process.on('SIGUSR2',()=>setImmediate(()=>{throw new Error('boom')}))";
+    const proxy = await start({ node: ["--import", bomb] });
+    proxy.child.kill("SIGUSR2");
+    expect((await once(proxy.child, "exit"))[0]).toBe(1);
+    expect(proxy.log()).toMatch(/"level":"fatal".*boom/);
+  });
+
   it("refuses wrong use in one line each, with exit code 2", async () => {
     const child = spawn(process.execPath, [main, "sidecar", "--labels", "x", "--drain", "5"], {
       stdio: ["ignore", "ignore", "pipe"],
@@ -152,10 +161,15 @@ async function saveConfig(): Promise<number> {
   return free.port;
 }
 
-async function start({ ready = true, args: more = [] as readonly string[] } = {}) {
+async function start({
+  ready = true,
+  args: more = [] as readonly string[],
+  node = [] as readonly string[],
+} = {}) {
   const free = await startEcho("free");
   await free.stop();
   const args = [
+    ...node,
     main,
     "sidecar",
     "--name",

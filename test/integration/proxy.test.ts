@@ -77,9 +77,13 @@ describe("a proxy's routes", () => {
 
   it("lets no mesh header in from outside at a gateway, and says where the client is", async () => {
     const app = await echo("app");
+    const workload = { name: "app", namespace: "default", serviceAccount: "app", labels: {} };
     const gateway = await start({ kind: "gateway", name: "gw" });
     await feed(gateway.sink, {
-      ...oneHost("svc", staticCluster("c", app.port)),
+      ...oneHost(
+        "svc",
+        cluster("c", { discovery: { kind: "static", endpoints: [endpoint(app.port, { workload })] } }),
+      ),
       listeners: [listener("out", "r", { direction: "gateway" })],
     });
     const answer = await request(`http://127.0.0.1:${gateway.port("out")}/`, {
