@@ -56,6 +56,27 @@ describe("wrong use", () => {
   );
 });
 
+describe("without a control plane", () => {
+  it.each([["get"], ["status"], ["delete", "vs/a"], ["explain", "GET", "http://a/"]])(
+    "it says in one line that none answers (weft %s)",
+    async (...args) => {
+      const env = { ...process.env, WEFT_CONTROL_PLANE: "127.0.0.1:1" };
+      const { code, stderr } = await runWeft(args, env);
+      expect(stderr).toMatch(
+        new RegExp(
+          `^weft ${args[0]}: no control plane answers at 127\\.0\\.0\\.1:1 .*WEFT_CONTROL_PLANE\\n$`,
+        ),
+      );
+      expect(code).toBe(1);
+    },
+  );
+
+  it("it takes an address that is none for wrong use", async () => {
+    const { code, stderr } = await runWeft(["get", "--control-plane", "http://localhost"]);
+    expect([code, stderr]).toEqual([2, 'weft get: control plane "http://localhost" is not HOST:PORT\n']);
+  });
+});
+
 describe("weft proxy", () => {
   it("it names every bad flag", async () => {
     const { code, stderr } = await runWeft([

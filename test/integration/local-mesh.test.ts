@@ -1,9 +1,9 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { request } from "undici";
 import { afterAll, describe, expect, it } from "vitest";
-import { freePortBase, isAlive, pidsOf, startMesh } from "../support/mesh.ts";
+import { freePortBase, isAlive, pidsOf, runWeft, startMesh } from "../support/mesh.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "weft-local-mesh-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -26,6 +26,12 @@ describe("weft up", () => {
       const [sidecar] = mesh.info().sidecars;
       const byHost = await get(`${sidecar!.outbound}/x`, { host: "echo:8000" });
       expect([byHost.status, byHost.json.path]).toEqual([200, "/x"]);
+
+      const again = ["up", "examples/hello/mesh.yaml", "--port-base", String(mesh.info().portBase)];
+      const second = await runWeft([...again, "--state", dirname(mesh.folder)]);
+      expect(second.stderr).toContain(`mesh hello runs already: weft up has pid ${mesh.launcherPid}`);
+      expect(second.stderr).toMatch(/port \d+ \(the control plane's xDS port\) is taken by pid \d+/);
+      expect(second.code).toBe(1);
     } finally {
       await mesh.stop();
     }
