@@ -53,10 +53,7 @@ export class LastGoodFolder {
 
   /** Resolves when these are on disk, or newer ones are. Calls during a write are merged into one. */
   save(resources: readonly RememberedResource[]): Promise<void> {
-    const file: LastGoodFile = {
-      resources: resources.map(({ resource, origin }) => ({ ...saveResource(resource), origin })),
-    };
-    this.#next = JSON.stringify(file);
+    this.#next = `{"resources":[${resources.map(toJson).join(",\n")}]}\n`;
     this.#writing ??= this.#writeAll().finally(() => {
       this.#writing = undefined;
     });
@@ -78,6 +75,17 @@ export class LastGoodFolder {
       await rename(`${this.#file}.new`, this.#file);
     }
   }
+}
+
+const texts = new WeakMap<Resource, { readonly origin: string; readonly text: string }>();
+
+/** Made once per resource: writing the whole mesh as JSON at every change would cost more than the change. */
+function toJson({ resource, origin }: RememberedResource): string {
+  const known = texts.get(resource);
+  if (known?.origin === origin) return known.text;
+  const text = JSON.stringify({ ...saveResource(resource), origin });
+  texts.set(resource, { origin, text });
+  return text;
 }
 
 /**

@@ -38,7 +38,8 @@ export class LiveMesh {
   /** Where each live resource came from; also of one whose removal waits. */
   readonly #origins: Map<string, string>;
   #snapshot: Snapshot | undefined;
-  readonly #before: Snapshot | undefined;
+  /** The picture of the last run; only the first one of this run is compared with it. */
+  #before: Snapshot | undefined;
 
   constructor(parts: LiveMeshParts) {
     this.#parts = parts;
@@ -64,6 +65,7 @@ export class LiveMesh {
     const previous = this.#snapshot;
     const snapshot = buildSnapshot(this.#desired(), previous ?? this.#before);
     this.#snapshot = snapshot;
+    this.#before = undefined;
     this.#noteOrigins(snapshot);
     const changed = changedKeys(previous, snapshot);
     const isNoticeable = previous === undefined || changed.length > 0 || !sameHeld(previous, snapshot);

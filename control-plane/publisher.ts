@@ -23,6 +23,9 @@ export interface PublisherParts {
 /** ms after which a push that some proxy has not answered is worth a line. */
 const lateMs = 5_000;
 
+/** ms that the copy on disk may be behind: proxies come first, and a burst of changes is written once. */
+const saveDelayMs = 100;
+
 /** Brings a new picture to the proxies and remembers which picture each resource came with. */
 export class Publisher {
   readonly #parts: PublisherParts;
@@ -30,6 +33,7 @@ export class Publisher {
   #sequence = 0;
   #isReady = false;
   #saved: Promise<void> = Promise.resolve();
+  #cancelSave: CancelTimer | undefined;
   #cancelLate: CancelTimer | undefined;
 
   constructor(parts: PublisherParts) {
@@ -69,7 +73,7 @@ export class Publisher {
       metrics.pushed();
       xds.push(this.version);
       this.#watchForLate();
-      this.#save();
+      this.#cancelSave ??= this.#parts.clock.after(saveDelayMs, () => this.#save());
     } catch (err) {
       log.error("the new picture of the mesh could not be made; the one before stays", { err });
     }
@@ -92,11 +96,14 @@ export class Publisher {
 
   /** Resolves when the last good copy on disk is that of the newest picture, or could not be written. */
   whenSaved(): Promise<void> {
+    if (this.#cancelSave !== undefined) this.#save();
     return this.#saved;
   }
 
   #save(): void {
     const { lastGood, mesh, log } = this.#parts;
+    this.#cancelSave?.();
+    this.#cancelSave = undefined;
     this.#saved = lastGood
       .save(mesh.toRemember())
       .catch((err: unknown) => log.warn("the last good copy could not be written", { err }));
