@@ -16,6 +16,7 @@ export class ListenerSet {
   readonly #parts: ListenerSetParts;
   readonly #open = new Map<string, OpenListener>();
   readonly #draining = new Set<OpenListener>();
+  #isLeaving = false;
 
   constructor(parts: ListenerSetParts) {
     this.#parts = parts;
@@ -48,6 +49,8 @@ export class ListenerSet {
     changed: readonly Listener[],
     removed: readonly string[],
   ): Promise<ReadonlyMap<string, readonly Problem[]>> {
+    // Who leaves opens nothing any more; its config dies with it.
+    if (this.#isLeaving) return new Map();
     // First, so that a new listener can have the port of one that goes.
     for (const name of removed) this.#retire(name);
     const problems = new Map<string, readonly Problem[]>();
@@ -60,8 +63,9 @@ export class ListenerSet {
     return problems;
   }
 
-  /** Lets all connections finish, those of listeners taken away earlier included. */
+  /** Opens nothing any more and lets all connections finish, those of listeners taken away earlier included. */
   async drain(idleGraceMs: number, limitMs: number): Promise<void> {
+    this.#isLeaving = true;
     await Promise.all(
       [...this.#open.values(), ...this.#draining].map((open) => open.drain(idleGraceMs, limitMs)),
     );

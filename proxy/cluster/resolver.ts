@@ -1,3 +1,4 @@
+import type { RecordWithTtl } from "node:dns";
 import { lookup, Resolver } from "node:dns/promises";
 import { isIP } from "node:net";
 
@@ -14,21 +15,32 @@ export interface ResolvedName {
 }
 
 /**
- * Asks as every program on this machine does (hosts file, search domains), so Weft reaches what the app would have reached.
- * That interface hides how long an answer holds, so a name server is asked for it beside; without its answer the caller decides.
+ * Asks as every program on this machine does (hosts file, search domains), so Weft reaches what the app would have reached. That
+ * interface hides how long an answer holds, so a name server is asked for it beside. Nobody waits for that: a name server that is out
+ * of reach must not slow down a name from the hosts file, so what it says counts from the next answer on.
  */
 export function systemResolver(): AddressResolver {
   const nameServers = new Resolver({ timeout: 1_000, tries: 1 });
+  const known = new Map<string, readonly RecordWithTtl[]>();
+  const learn = (hostname: string) =>
+    nameServers.resolve4(hostname, { ttl: true }).then(
+      (records) => {
+        if (known.size >= maxKnown) known.clear();
+        known.set(hostname, records);
+      },
+      () => known.delete(hostname),
+    );
   return {
     async resolve(hostname) {
       if (isIP(hostname) !== 0) return { addresses: [hostname], ttlMs: Number.POSITIVE_INFINITY };
-      const [found, records] = await Promise.all([
-        lookup(hostname, { all: true }),
-        nameServers.resolve4(hostname, { ttl: true }).catch(() => []),
-      ]);
+      void learn(hostname);
+      const found = await lookup(hostname, { all: true });
       const addresses = [...new Set(found.map(({ address }) => address))];
+      const records = known.get(hostname) ?? [];
       const ttls = records.filter(({ address }) => addresses.includes(address)).map(({ ttl }) => ttl);
       return ttls.length === 0 ? { addresses } : { addresses, ttlMs: Math.min(...ttls) * 1_000 };
     },
   };
 }
+
+const maxKnown = 4_096;
