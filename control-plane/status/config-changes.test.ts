@@ -20,15 +20,24 @@ describe("ConfigChanges", () => {
 
   it("says in one line what changed, who runs it, and after how long", () => {
     changes.begin("v2", [key("a"), key("b")], 100);
-    const ms = changes.done({ version: "v2", durationMs: 3, proxies: [outcome("p1"), outcome("p2")] }, 114.26);
+    const ms = changes.done(
+      { version: "v2", durationMs: 3, proxies: [outcome("p1"), outcome("p2")] },
+      114.26,
+    );
     expect(ms).toBe(14.3);
-    expect(lines).toEqual(["info  VirtualService/default/a, VirtualService/default/b: 2 of 2 proxies ACKed after 14.3 ms"]);
+    expect(lines).toEqual([
+      "info  VirtualService/default/a, VirtualService/default/b: 2 of 2 proxies ACKed after 14.3 ms",
+    ]);
   });
 
   it("names who refused what and why, and who left", () => {
     changes.begin("v2", [key("a")], 0);
     const refusals = [{ kind: "virtual-host" as const, names: ["http_proxy/a"], why: "routes[0] is bad" }];
-    const proxies = [outcome("p1"), outcome("p2", { result: "refused", refusals }), outcome("p3", { result: "disconnected" })];
+    const proxies = [
+      outcome("p1"),
+      outcome("p2", { result: "refused", refusals }),
+      outcome("p3", { result: "disconnected" }),
+    ];
     changes.done({ version: "v2", durationMs: 3, proxies }, 5);
     expect(lines).toEqual([
       "info  VirtualService/default/a: 1 of 3 proxies ACKed after 5 ms, 1 left meanwhile",
@@ -53,7 +62,9 @@ describe("ConfigChanges", () => {
     const bad = buildSnapshot(decodeText(text, "mesh.yaml").resources);
     for (const snapshot of [bad, bad, buildSnapshot([]), bad]) changes.tell(snapshot);
     expect(lines).toHaveLength(2);
-    expect(lines[0]).toMatch(/^warn {2}VirtualService\/default\/a: mesh\.yaml:1: spec\.http\[0\].*nobody serves nobody\.example\.com/);
+    expect(lines[0]).toMatch(
+      /^warn {2}VirtualService\/default\/a: mesh\.yaml:1: spec\.http\[0\].*nobody serves nobody\.example\.com/,
+    );
   });
 });
 

@@ -51,7 +51,11 @@ export class ConfigChanges {
     for (const { node, refusals } of outcome.proxies) {
       for (const { names, why } of refusals) {
         const proxy = `${node.name}.${node.namespace}`;
-        this.#log.warn(`${proxy} refused ${names.join(", ")} and keeps what it had: ${why}`, { proxy, names, why });
+        this.#log.warn(`${proxy} refused ${names.join(", ")} and keeps what it had: ${why}`, {
+          proxy,
+          names,
+          why,
+        });
       }
     }
     return ms;
@@ -63,7 +67,10 @@ export class ConfigChanges {
     if (change === undefined) return;
     const rest = waitingFor.length > named ? ` and ${waitingFor.length - named} more` : "";
     const what = summarize(change.keys);
-    this.#log.warn(`${what}: still waiting for ${waitingFor.slice(0, named).join(", ")}${rest}`, { version, waitingFor });
+    this.#log.warn(`${what}: still waiting for ${waitingFor.slice(0, named).join(", ")}${rest}`, {
+      version,
+      waitingFor,
+    });
   }
 
   /** Logs the problems of a picture that the one before did not have. Infos are for those who ask. */

@@ -3,7 +3,11 @@ import type { ProxyTypeView, ProxyView } from "../admin/api.ts";
 import type { ProxyStatus, TypeStatus } from "../serve/proxy-status.ts";
 
 /** A proxy as the HTTP API shows it. `current` is the version of the newest picture. */
-export function proxyView(proxy: ProxyStatus, current: string, wanted: { readonly runs: boolean }): ProxyView {
+export function proxyView(
+  proxy: ProxyStatus,
+  current: string,
+  wanted: { readonly runs: boolean },
+): ProxyView {
   const { node } = proxy;
   return {
     id: node.id,

@@ -34,7 +34,9 @@ export function resourceStatuses(input: StatusInput): (resource: ResourceKey) =>
     const key = formatKey(resource);
     const since = liveSince.get(key) ?? 0;
     const refusedBy = refusals.filter(({ keys }) => keys.has(key)).map(({ proxy }) => proxyName(proxy));
-    const running = refusals.filter(({ proxy, keys }) => versionNumber(proxy.version) >= since && !keys.has(key));
+    const running = refusals.filter(
+      ({ proxy, keys }) => versionNumber(proxy.version) >= since && !keys.has(key),
+    );
     return {
       state: held.has(key) ? "pending" : stale.has(key) ? "stale" : "live",
       live: live.has(key),
