@@ -99,16 +99,19 @@ function stopOnSignal(launcher: Launcher): Promise<void> {
   return new Promise((done) => {
     let isStopping = false;
     const stop = (): void => {
-      if (isStopping) {
-        launcher.kill();
-        return;
-      }
+      if (isStopping) return;
       isStopping = true;
       void launcher.stop().then(done);
     };
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, stop);
-    // Whoever read our log is gone.
+    const onSignal = (): void => {
+      if (isStopping) launcher.kill();
+      stop();
+    };
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, onSignal);
+    // Whoever read our log is gone, or the program that started us over a channel.
     process.stdout.on("error", stop);
+    process.once("disconnect", stop);
+    process.channel?.unref();
   });
 }
 

@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -8,10 +10,16 @@ import { freePortBase, isAlive, pidsOf, runWeft, startMesh } from "../support/me
 const folder = mkdtempSync(join(tmpdir(), "weft-local-mesh-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-async function get(url: string, headers: Record<string, string> = {}): Promise<{ status: number; json: Record<string, unknown> }> {
+async function get(
+  url: string,
+  headers: Record<string, string> = {},
+): Promise<{ status: number; json: Record<string, unknown> }> {
   const { statusCode, body } = await request(url, { headers });
   const text = await body.text();
-  return { status: statusCode, json: text.startsWith("{") ? (JSON.parse(text) as Record<string, unknown>) : {} };
+  return {
+    status: statusCode,
+    json: text.startsWith("{") ? (JSON.parse(text) as Record<string, unknown>) : {},
+  };
 }
 
 describe("weft up", () => {
@@ -48,7 +56,9 @@ describe("weft up", () => {
       await mesh.logged(/control-plane ended \(signal SIGKILL\); starting it again/);
       await mesh.logged(/echo-v2 ended \(signal SIGKILL\); it stays down/);
       await expect
-        .poll(async () => (await get(mesh.gatewayUrl).catch(() => ({ status: 0 }))).status, { timeout: 20_000 })
+        .poll(async () => (await get(mesh.gatewayUrl).catch(() => ({ status: 0 }))).status, {
+          timeout: 20_000,
+        })
         .toBe(200);
       expect((await get(mesh.gatewayUrl, { "x-beta": "yes" })).status).toBe(503);
     } finally {
@@ -66,7 +76,9 @@ describe("weft up", () => {
     writeFileSync(mirror, all.replace("subset: v1", "subset: v2"));
     const first = await startMesh("examples/hello/mesh.yaml", { state, portBase });
     const applied = await first.weft("apply", "--wait", "-f", mirror).finally(() => first.stop());
-    expect(applied.stdout).toMatch(/VirtualService\/default\/echo configured\n(.*\n)*3 of 3 proxies run it after \d+ ms/);
+    expect(applied.stdout).toMatch(
+      /VirtualService\/default\/echo configured\n(.*\n)*3 of 3 proxies run it after \d+ ms/,
+    );
 
     const second = await startMesh("examples/hello/mesh.yaml", { state, portBase });
     try {
@@ -94,6 +106,17 @@ describe("weft up", () => {
     await expect.poll(() => pids.filter(isAlive), { timeout: 20_000 }).toEqual([]);
   });
 
+  it("it stops when the channel to the program that started it closes", async () => {
+    const args = ["cli/main.ts", "up", "examples/hello/mesh.yaml", "--state", join(folder, "channel")];
+    const launcher = spawn(process.execPath, [...args, "--port-base", String(await freePortBase())], {
+      stdio: ["ignore", "pipe", "inherit", "ipc"],
+    });
+    const ended = once(launcher, "exit");
+    for await (const text of launcher.stdout!) if (String(text).includes("Ctrl-C stops")) break;
+    launcher.disconnect();
+    expect(await ended).toEqual([0, null]);
+  });
+
   it("it gives a command its port, its sidecar and its version, and says where to start an app without one", async () => {
     const path = join(folder, "mesh.yaml");
     writeFileSync(
@@ -114,7 +137,11 @@ workloads:
       const line = `env v7 client ${sidecars[0]!.outbound} 10 ${portBase + 108}`;
       await mesh.logged(new RegExp(line));
       expect(mesh.log()).toContain(`by-hand: start the app yourself, at port ${portBase + 118}`);
-      expect(workloads[1]).toEqual({ name: "by-hand", service: "by-hand", app: `http://127.0.0.1:${portBase + 118}` });
+      expect(workloads[1]).toEqual({
+        name: "by-hand",
+        service: "by-hand",
+        app: `http://127.0.0.1:${portBase + 118}`,
+      });
     } finally {
       await mesh.stop();
     }

@@ -56,19 +56,17 @@ export async function startMesh(file: string, options: StartMeshOptions = {}): P
   // Kept between runs, outside of the temporary state: a dozen processes start in half the time.
   const env = { NODE_COMPILE_CACHE: compileCache, ...process.env, ...options.env };
   const args = [main, "up", file, "--state", state, "--port-base", String(portBase), ...(options.args ?? [])];
-  const launcher = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+  // Over the channel the launcher notices the end of a test process that had no time to stop it, such as after a time-out.
+  const launcher = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "pipe", "ipc"] });
   const ended = once(launcher, "exit");
   let log = "";
   const readers = new Set<() => void>();
-  for (const stream of [launcher.stdout, launcher.stderr]) {
+  for (const stream of [launcher.stdout!, launcher.stderr!]) {
     stream.setEncoding("utf8").on("data", (text: string) => {
       log += text;
       for (const read of readers) read();
     });
   }
-  // No test's end may leave a mesh behind; the launcher's guard ends the rest when this kills it.
-  const killAtExit = (): void => void launcher.kill("SIGKILL");
-  process.once("exit", killAtExit);
 
   function logged(pattern: RegExp): Promise<RegExpExecArray> {
     return new Promise((resolve, reject) => {
@@ -87,7 +85,6 @@ export async function startMesh(file: string, options: StartMeshOptions = {}): P
   async function stop(): Promise<void> {
     launcher.kill("SIGTERM");
     await ended;
-    process.off("exit", killAtExit);
     if (options.state === undefined) rmSync(state, { recursive: true, force: true });
   }
 
