@@ -1,3 +1,4 @@
+import { grpcStatusNames, grpcStatusNumber } from "../model/grpc-status.ts";
 import type { CorsPolicy, FaultPolicy } from "../model/route.ts";
 import messages from "./generated/messages.js";
 import { fromStringMatcher, toStringMatcher } from "./string-matcher.ts";
@@ -24,27 +25,6 @@ const corsType = "envoy.extensions.filters.http.cors.v3.CorsPolicy";
 /** Names of the HTTP filters in the connection manager; a route's `typed_per_filter_config` is keyed by them. */
 export const faultFilter = "envoy.filters.http.fault";
 export const corsFilter = "envoy.filters.http.cors";
-
-/** google.rpc.Code in the order of its numbers. */
-const grpcStatuses = [
-  "OK",
-  "CANCELLED",
-  "UNKNOWN",
-  "INVALID_ARGUMENT",
-  "DEADLINE_EXCEEDED",
-  "NOT_FOUND",
-  "ALREADY_EXISTS",
-  "PERMISSION_DENIED",
-  "RESOURCE_EXHAUSTED",
-  "FAILED_PRECONDITION",
-  "ABORTED",
-  "OUT_OF_RANGE",
-  "UNIMPLEMENTED",
-  "INTERNAL",
-  "UNAVAILABLE",
-  "DATA_LOSS",
-  "UNAUTHENTICATED",
-];
 
 /** A route's own settings for the filters of the connection manager. */
 export interface RouteFilters {
@@ -85,11 +65,11 @@ export function fromFilterConfig(
 
 function toFault(fault: FaultPolicy): WireFault {
   const { delay, abort } = fault;
-  const grpcStatus = abort?.grpcStatus === undefined ? -1 : grpcStatuses.indexOf(abort.grpcStatus);
+  const grpcStatus = abort?.grpcStatus === undefined ? undefined : grpcStatusNumber(abort.grpcStatus);
   return {
     delay: delay && { fixedDelay: toDuration(delay.ms), percentage: toFraction(delay.fraction) },
     abort: abort && {
-      ...(grpcStatus >= 0 ? { grpcStatus } : { httpStatus: abort.httpStatus ?? 503 }),
+      ...(grpcStatus !== undefined ? { grpcStatus } : { httpStatus: abort.httpStatus ?? 503 }),
       percentage: toFraction(abort.fraction),
     },
   };
@@ -133,7 +113,7 @@ function abortStatus(
   reading: Reading,
 ): { readonly httpStatus?: number; readonly grpcStatus?: string } {
   if (typeof abort.grpcStatus === "number") {
-    const name = grpcStatuses[abort.grpcStatus];
+    const name = grpcStatusNames[abort.grpcStatus];
     if (name !== undefined) return { grpcStatus: name };
     reading.problem(`${path}.grpcStatus`, `${abort.grpcStatus} is not a gRPC status`);
     return {};

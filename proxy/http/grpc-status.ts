@@ -1,38 +1,17 @@
+import { grpcStatusNames, grpcStatusNumber as numberOf } from "../../common/model/grpc-status.ts";
 import type { Exchange } from "./exchange.ts";
 
-/** gRPC's status codes by number (grpc/grpc doc/statuscodes.md). */
-const names = [
-  "OK",
-  "CANCELLED",
-  "UNKNOWN",
-  "INVALID_ARGUMENT",
-  "DEADLINE_EXCEEDED",
-  "NOT_FOUND",
-  "ALREADY_EXISTS",
-  "PERMISSION_DENIED",
-  "RESOURCE_EXHAUSTED",
-  "FAILED_PRECONDITION",
-  "ABORTED",
-  "OUT_OF_RANGE",
-  "UNIMPLEMENTED",
-  "INTERNAL",
-  "UNAVAILABLE",
-  "DATA_LOSS",
-  "UNAUTHENTICATED",
-];
-
-/** HTTP statuses in the same order (google.rpc.Code). */
+/** HTTP statuses in the order of `grpcStatusNames` (google.rpc.Code). */
 const httpStatuses = [200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401];
 
 /** The number of a status name; a name that is none counts as UNKNOWN. */
 export function grpcStatusNumber(name: string): number {
-  const number = names.indexOf(name);
-  return number === -1 ? 2 : number;
+  return numberOf(name) ?? 2;
 }
 
 /** The name of a status number as it stands in a grpc-status field; "UNKNOWN" when it is none. */
 export function grpcStatusName(number: string | number): string {
-  return names[Number(number)] ?? "UNKNOWN";
+  return grpcStatusNames[Number(number)] ?? "UNKNOWN";
 }
 
 /** What a status name means to a client that speaks no gRPC. */

@@ -1,30 +1,10 @@
 import { z } from "zod";
+import { grpcStatusNames } from "../../../common/model/grpc-status.ts";
 import type { FaultAbort, FaultDelay, FaultPolicy } from "../../../common/model/route.ts";
 import { durationField, durationMs } from "../fields/duration.ts";
 import { notYet } from "../fields/not-yet.ts";
 import type { Percent } from "../fields/numbers.ts";
 import { integerField, percentField, percentFraction } from "../fields/numbers.ts";
-
-/** gRPC's status names (grpc/grpc doc/statuscodes.md). */
-export const grpcStatusNames = [
-  "OK",
-  "CANCELLED",
-  "UNKNOWN",
-  "INVALID_ARGUMENT",
-  "DEADLINE_EXCEEDED",
-  "NOT_FOUND",
-  "ALREADY_EXISTS",
-  "PERMISSION_DENIED",
-  "RESOURCE_EXHAUSTED",
-  "FAILED_PRECONDITION",
-  "ABORTED",
-  "OUT_OF_RANGE",
-  "UNIMPLEMENTED",
-  "INTERNAL",
-  "UNAVAILABLE",
-  "DATA_LOSS",
-  "UNAUTHENTICATED",
-] as const;
 
 const delay = z
   .strictObject({
