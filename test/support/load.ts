@@ -119,7 +119,9 @@ export function startLoad(options: LoadOptions): RunningLoad {
       return ended;
     },
     reached: (wanted) =>
-      ended >= wanted ? Promise.resolve() : new Promise((resolve) => waiting.push({ count: wanted, resolve })),
+      ended >= wanted
+        ? Promise.resolve()
+        : new Promise((resolve) => waiting.push({ count: wanted, resolve })),
     stop: () => {
       isStopped = true;
       return done;
