@@ -19,6 +19,14 @@ export function controlPlaneCommand(): Command {
     .option("--xds <host:port>", "xDS (default: 127.0.0.1:15010)")
     .option("--http <host:port>", "HTTP API, on loopback only (default: 127.0.0.1:15014)")
     .option("--state <dir>", "where applied resources are kept (default: .weft/control-plane)")
+    .option(
+      "--root-namespace <name>",
+      "whose Sidecar and DestinationRules hold for all (default: istio-system)",
+    )
+    .option(
+      "--outbound-traffic-policy <allow-any|registry-only>",
+      "what sidecars do with hosts that no service has, unless a Sidecar says it (default: allow-any)",
+    )
     .option("--log-level <level>", "what to log (env WEFT_LOG_LEVEL, default: info)")
     .option("--log-format <text|json>", "how to log (env WEFT_LOG_FORMAT, default: text)")
     .action(run);

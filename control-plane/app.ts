@@ -63,7 +63,7 @@ export async function startControlPlane(
   const configs = [...new Set(settings.config)].filter((path) => path !== stateSource);
   const store = createStore([stateSource, ...configs]);
   const { folder, sources } = createSources(settings, configs, clock);
-  const mesh = new LiveMesh({ store, log, remembered: remembered.resources });
+  const mesh = new LiveMesh({ store, log, settings: settings.mesh, remembered: remembered.resources });
   const changes = new ConfigChanges(log);
   const metrics: ControlPlaneMetrics = createMetrics({
     proxies: () => countBy(xds.proxies(), ({ node }) => node.kind),

@@ -4,6 +4,8 @@ import { failed, ok } from "../common/base/result.ts";
 import type { SocketAddress } from "../common/model/node.ts";
 import type { LogFormat, LogLevel } from "./log.ts";
 import { logFormats, logLevels } from "./log.ts";
+import type { MeshSettings } from "./snapshot/snapshot.ts";
+import { defaultMeshSettings } from "./snapshot/snapshot.ts";
 
 /** Everything the control plane is told from outside. Frozen; read once. */
 export interface ControlPlaneSettings {
@@ -16,6 +18,8 @@ export interface ControlPlaneSettings {
   readonly state: string;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
+  /** Absent: Istio's defaults. */
+  readonly mesh?: MeshSettings;
   /** ms without another change until a change goes out. */
   readonly quietMs: number;
   /** ms after which a change goes out although others keep coming. */
@@ -31,6 +35,10 @@ export interface ControlPlaneOptions {
   readonly http?: string | undefined;
   /** Default `.weft/control-plane`. */
   readonly state?: string | undefined;
+  /** The namespace whose default Sidecar and exported DestinationRules hold for all. Default istio-system. */
+  readonly rootNamespace?: string | undefined;
+  /** `allow-any` (default) or `registry-only`. */
+  readonly outboundTrafficPolicy?: string | undefined;
   /** Or WEFT_LOG_LEVEL; default info. */
   readonly logLevel?: string | undefined;
   /** `text` or `json`; or WEFT_LOG_FORMAT; default text. */
@@ -65,6 +73,15 @@ export function readControlPlaneSettings(
       logFormats,
       problems,
     ),
+    mesh: {
+      rootNamespace: options.rootNamespace ?? defaultMeshSettings.rootNamespace,
+      outboundPolicy: oneOf(
+        "--outbound-traffic-policy",
+        readPolicy(options.outboundTrafficPolicy),
+        ["allow-any", "registry-only"] as const,
+        problems,
+      ),
+    },
     quietMs: 10,
     maxDelayMs: 100,
   };
@@ -75,6 +92,11 @@ export function readControlPlaneSettings(
 /** True for names and addresses that only this machine can reach. */
 export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127(?:\.\d{1,3}){3}$/.test(host);
+}
+
+/** Istio's words, ALLOW_ANY and REGISTRY_ONLY, are understood too. */
+function readPolicy(text: string | undefined): string {
+  return text?.toLowerCase().replaceAll("_", "-") ?? defaultMeshSettings.outboundPolicy;
 }
 
 function readAddress(path: string, text: string, problems: Problem[]): SocketAddress | undefined {

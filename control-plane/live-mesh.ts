@@ -7,7 +7,7 @@ import type { Resource, ResourceKey } from "./resources/resource.ts";
 import { formatKey } from "./resources/resource.ts";
 import { buildSnapshot } from "./snapshot/build.ts";
 import { keyOf } from "./snapshot/problems.ts";
-import type { Snapshot } from "./snapshot/snapshot.ts";
+import type { MeshSettings, Snapshot } from "./snapshot/snapshot.ts";
 import type { Store } from "./store/store.ts";
 import { encodeResources } from "./translate/encode.ts";
 import { translate } from "./translate/translate.ts";
@@ -23,6 +23,8 @@ export interface MeshStep {
 export interface LiveMeshParts {
   readonly store: Store;
   readonly log: Log;
+  /** Absent: Istio's defaults. */
+  readonly settings?: MeshSettings | undefined;
   /** What was live when the control plane last ran. */
   readonly remembered: readonly RememberedResource[];
 }
@@ -47,7 +49,7 @@ export class LiveMesh {
     this.#ages = new Map([...this.#remembered].map(([key, { resource }]) => [key, resource.createdAt]));
     this.#origins = new Map([...this.#remembered].map(([key, { origin }]) => [key, origin]));
     const all = parts.remembered.map(({ resource }) => resource);
-    this.#before = all.length === 0 ? undefined : buildSnapshot(all);
+    this.#before = all.length === 0 ? undefined : buildSnapshot(all, undefined, parts.settings);
   }
 
   /** Undefined until the sources were read for the first time. */
@@ -63,7 +65,7 @@ export class LiveMesh {
   /** Takes the store's resources as they are. Undefined when nothing that anyone could notice changed. */
   rebuild(): MeshStep | undefined {
     const previous = this.#snapshot;
-    const snapshot = buildSnapshot(this.#desired(), previous ?? this.#before);
+    const snapshot = buildSnapshot(this.#desired(), previous ?? this.#before, this.#parts.settings);
     this.#snapshot = snapshot;
     this.#before = undefined;
     this.#noteOrigins(snapshot);
@@ -92,7 +94,7 @@ export class LiveMesh {
       const existing = desired.get(formatKey(put));
       desired.set(formatKey(put), existing ? { ...put, createdAt: existing.createdAt } : put);
     }
-    return buildSnapshot(desired.values(), this.#snapshot ?? this.#before);
+    return buildSnapshot(desired.values(), this.#snapshot ?? this.#before, this.#parts.settings);
   }
 
   /** A proxy's part of the picture, encoded. Should the picture not translate for it, it keeps what it was served before. */

@@ -13,7 +13,15 @@ import { formatKey } from "./resource.ts";
  * reads it. Refreshed by `npm run golden -- --update`.
  */
 const here = fileURLToPath(new URL(".", import.meta.url));
-const folders = ["", "virtual-service", "destination-rule", "service-entry", "workload-entry", "gateway"];
+const folders = [
+  "",
+  "virtual-service",
+  "destination-rule",
+  "service-entry",
+  "workload-entry",
+  "gateway",
+  "sidecar",
+];
 
 describe.each(folders)("documents in resources/%s", (folder) => {
   const testdata = join(here, folder, "testdata");

@@ -3,12 +3,14 @@ import { gateway } from "./gateway/kind.ts";
 import type { KindDefinition } from "./kind.ts";
 import { serviceEntry } from "./service-entry/kind.ts";
 import { virtualService } from "./virtual-service/kind.ts";
+import { sidecar } from "./sidecar/kind.ts";
 import { workloadEntry } from "./workload-entry/kind.ts";
 
 /** Every kind that the control plane understands. A new kind is a folder, a name in `resource.ts` and a line here. */
 export const kindDefinitions: readonly KindDefinition[] = [
   gateway,
   virtualService,
+  sidecar,
   destinationRule,
   serviceEntry,
   workloadEntry,
@@ -16,7 +18,7 @@ export const kindDefinitions: readonly KindDefinition[] = [
 
 /** Kinds of the same family that come later: refused by name, because a policy that is silently left out is a hole. */
 export const kindsOfLater: ReadonlyMap<string, readonly string[]> = new Map([
-  ["networking.istio.io", ["EnvoyFilter", "ProxyConfig", "Sidecar", "WorkloadGroup"]],
+  ["networking.istio.io", ["EnvoyFilter", "ProxyConfig", "WorkloadGroup"]],
   ["security.istio.io", ["AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication"]],
   ["telemetry.istio.io", ["Telemetry"]],
   ["extensions.istio.io", ["WasmPlugin", "TrafficExtension"]],

@@ -4,6 +4,7 @@ import type { Source } from "../../common/model/source.ts";
 /** The kinds that the control plane understands, in the order in which they are listed to users. */
 export const kinds = [
   "Gateway",
+  "Sidecar",
   "VirtualService",
   "DestinationRule",
   "ServiceEntry",
@@ -46,4 +47,5 @@ export type CompiledResource =
   | import("./destination-rule/compiled.ts").CompiledDestinationRule
   | import("./service-entry/compiled.ts").CompiledServiceEntry
   | import("./workload-entry/compiled.ts").CompiledWorkloadEntry
-  | import("./gateway/compiled.ts").CompiledGateway;
+  | import("./gateway/compiled.ts").CompiledGateway
+  | import("./sidecar/compiled.ts").CompiledSidecar;

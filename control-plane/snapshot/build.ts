@@ -6,7 +6,9 @@ import { buildGateways } from "./gateways.ts";
 import { mapByKey } from "./live-set.ts";
 import { byKey } from "./order.ts";
 import { buildServices } from "./services.ts";
-import type { Snapshot } from "./snapshot.ts";
+import { buildSidecars } from "./sidecars.ts";
+import type { MeshSettings, Snapshot } from "./snapshot.ts";
+import { defaultMeshSettings } from "./snapshot.ts";
 import { buildVirtualServices } from "./virtual-services.ts";
 import { findWarnings } from "./warnings.ts";
 
@@ -18,7 +20,11 @@ const liveByKey = new WeakMap<Snapshot, ReadonlyMap<string, Resource>>();
  * before: a resource whose new version is inconsistent stays in its version there, and parts that did not change keep
  * their identity.
  */
-export function buildSnapshot(resources: Iterable<Resource>, previous?: Snapshot): Snapshot {
+export function buildSnapshot(
+  resources: Iterable<Resource>,
+  previous?: Snapshot,
+  settings: MeshSettings = previous?.settings ?? defaultMeshSettings,
+): Snapshot {
   const { live, held } = settle(
     mapByKey(resources),
     (previous && liveByKey.get(previous)) ?? mapByKey(previous?.resources ?? []),
@@ -32,6 +38,8 @@ export function buildSnapshot(resources: Iterable<Resource>, previous?: Snapshot
     gateways: buildGateways(live.gateways, previous?.gateways),
   };
   const snapshot: Snapshot = Object.freeze({
+    sidecars: buildSidecars(live.sidecars, previous?.sidecars),
+    settings,
     ...mesh,
     lineage: previous?.lineage ?? {},
     resources: Object.freeze([...live.byKey.values()].sort(byKey)),

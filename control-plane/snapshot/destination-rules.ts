@@ -52,18 +52,19 @@ export function buildDestinationRules(
 
 /**
  * The rule that shapes how a proxy in `namespace` calls `service`, as Istio looks it up: the calling namespace's own,
- * else what the service's namespace exports to it; in each the most specific host.
+ * else what the service's namespace exports to it, else what the root namespace does; in each the most specific host.
  */
 export function destinationRuleFor(
   rules: DestinationRuleIndex,
   service: Pick<MeshService, "hostname" | "namespace">,
   namespace: string,
+  rootNamespace: string,
 ): MeshDestinationRule | undefined {
+  const exported = (rule: MeshDestinationRule) => isVisible(rule.exportTo, rule.namespace, namespace);
   return (
     mostSpecific(rules.byNamespace.get(namespace), service.hostname, () => true) ??
-    mostSpecific(rules.byNamespace.get(service.namespace), service.hostname, (rule) =>
-      isVisible(rule.exportTo, rule.namespace, namespace),
-    )
+    mostSpecific(rules.byNamespace.get(service.namespace), service.hostname, exported) ??
+    mostSpecific(rules.byNamespace.get(rootNamespace), service.hostname, exported)
   );
 }
 

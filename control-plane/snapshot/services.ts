@@ -55,16 +55,20 @@ export function buildServices(
   return { byKey, byHostname: byKey === previous?.byKey ? previous.byHostname : byHostname, parts };
 }
 
-/** The service that a host names for a proxy in `namespace`: its own namespace's, else the oldest that it may see. */
+/**
+ * The service that a host names for a proxy in `namespace`: its own namespace's, else the oldest that it may see. `imports`
+ * narrows what it may see further (Sidecar).
+ */
 export function visibleService(
   services: ServiceIndex,
   hostname: string,
   namespace: string,
 ): MeshService | undefined {
-  const candidates = services.byHostname.get(hostname);
+  const candidates = services.byHostname.get(hostname)?.filter(imports);
   return (
     candidates?.find((service) => service.namespace === namespace) ??
     candidates?.find((service) => isVisible(service.exportTo, service.namespace, namespace))
+  imports: (service: MeshService) => boolean = () => true,
   );
 }
 

@@ -12,6 +12,7 @@ import { keyOf, positionOf } from "./problems.ts";
 import { referencesOf } from "./references.ts";
 import { serviceProblems } from "./services.ts";
 import type { Snapshot } from "./snapshot.ts";
+import { sidecarProblems } from "./sidecars.ts";
 import { delegateWarnings, finderOf, virtualServiceProblems } from "./virtual-services.ts";
 
 type Joined = Omit<Snapshot, "lineage" | "resources" | "held" | "problems">;
@@ -24,6 +25,7 @@ export function findWarnings(live: LiveSet, mesh: Joined): ResourceProblem[] {
     ...emptySubsets(live, mesh),
     ...virtualServiceProblems(live.virtualServices, mesh.virtualServices),
     ...delegateWarnings(live.virtualServices),
+    ...sidecarProblems(live, mesh.services),
     ...live.virtualServices.flatMap((resource) => [
       ...unknownHosts(resource, mesh),
       ...unknownGateways(resource, mesh),

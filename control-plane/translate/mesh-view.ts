@@ -2,17 +2,30 @@ import type { Cluster } from "../../common/model/cluster.ts";
 import type { EndpointSet } from "../../common/model/endpoint.ts";
 import type { DestinationRuleIndex } from "../snapshot/destination-rules.ts";
 import { destinationRuleFor } from "../snapshot/destination-rules.ts";
-import { covers } from "../snapshot/hosts.ts";
+import { covers, isVisible } from "../snapshot/hosts.ts";
+import { keepMap } from "../snapshot/reuse.ts";
 import { visibleService } from "../snapshot/services.ts";
-import type { MeshDestinationRule, MeshService, ServiceEndpoints, Snapshot } from "../snapshot/snapshot.ts";
+import { imports } from "../snapshot/sidecars.ts";
+import type {
+  MeshDestinationRule,
+  MeshService,
+  MeshSidecar,
+  ServiceEndpoints,
+  Snapshot,
+} from "../snapshot/snapshot.ts";
 import { changedKeys } from "./changed-keys.ts";
 import type { ServiceClusters } from "./clusters.ts";
 import { passthroughCluster, serviceClusters } from "./clusters.ts";
 
-/** The mesh as one namespace may see it. */
+/** The mesh as the proxies of one namespace with one Sidecar (or none) may see it. */
 export interface MeshView {
   /** One per hostname, sorted. */
   readonly services: ReadonlyMap<string, MeshService>;
+  /**
+   * Those of `services` that a Sidecar does not import: they are here because rules that it imports send to them, and
+   * nobody can ask for them by name.
+   */
+  readonly unnamed: ReadonlySet<string>;
   readonly clusters: ReadonlyMap<string, Cluster>;
   readonly endpoints: ReadonlyMap<string, EndpointSet>;
 }
@@ -20,6 +33,7 @@ export interface MeshView {
 /** A view with what it was made from, so that the next one is made from what changed. */
 interface ViewState {
   readonly from: Snapshot;
+  readonly sidecar: MeshSidecar | undefined;
   readonly made: ReadonlyMap<string, ServiceClusters>;
   readonly view: MeshView;
 }
@@ -27,29 +41,54 @@ interface ViewState {
 const states = new WeakMap<object, Map<string, ViewState>>();
 
 /**
- * Computed once per snapshot and namespace. After a change of endpoints or DestinationRules only the services concerned
+ * Computed once per snapshot, namespace and Sidecar. After a change of endpoints or DestinationRules only the services concerned
  * are looked at: with hundreds of namespaces and thousands of services anything else takes seconds.
  */
-export function meshView(snapshot: Snapshot, namespace: string): MeshView {
+export function meshView(snapshot: Snapshot, namespace: string, sidecar?: MeshSidecar): MeshView {
   const known = states.get(snapshot.lineage) ?? new Map<string, ViewState>();
   states.set(snapshot.lineage, known);
-  const state = known.get(namespace);
-  if (state?.from === snapshot) return state.view;
-  const next =
-    state?.from.services.byKey === snapshot.services.byKey
-      ? patchView(state, snapshot, namespace)
-      : makeView(snapshot, namespace);
-  known.set(namespace, next);
+  const key = viewKey(namespace, sidecar);
+  const state = known.get(key);
+  if (state?.from === snapshot && state.sidecar === sidecar) return state.view;
+  const isSame =
+    state?.from.services.byKey === snapshot.services.byKey &&
+    state.sidecar === sidecar &&
+    // What imported rules send to is seen too, so a scoped view follows the rules.
+    (sidecar?.egress === undefined || state.from.virtualServices === snapshot.virtualServices);
+  const next = isSame
+    ? patchView(state, snapshot, namespace)
+    : makeView(snapshot, namespace, sidecar, state?.view);
+  known.set(key, next);
   return next.view;
 }
 
-function makeView(snapshot: Snapshot, namespace: string): ViewState {
+/** Equal for proxies that see the same; a Sidecar without egress hosts hides nothing. */
+export function viewKey(namespace: string, sidecar: MeshSidecar | undefined): string {
+  return sidecar?.egress === undefined
+    ? namespace
+    : `${namespace} ${sidecar.key.namespace}/${sidecar.key.name}`;
+}
+
+function makeView(
+  snapshot: Snapshot,
+  namespace: string,
+  sidecar: MeshSidecar | undefined,
+  before: MeshView | undefined,
+): ViewState {
   const services = new Map<string, MeshService>();
   const made = new Map<string, ServiceClusters>();
   const clusters = new Map<string, Cluster>([[passthroughCluster.name, passthroughCluster]]);
   const endpoints = new Map<string, EndpointSet>();
+  const unnamed = new Set<string>();
+  const sentTo = sidecar?.egress && destinationsOf(snapshot, sidecar, namespace);
   for (const hostname of snapshot.services.byHostname.keys()) {
-    const service = visibleService(snapshot.services, hostname, namespace);
+    let service = visibleService(snapshot.services, hostname, namespace, (candidate) =>
+      imports(sidecar, candidate.namespace, hostname, namespace),
+    );
+    if (service === undefined && sentTo?.has(hostname)) {
+      service = visibleService(snapshot.services, hostname, namespace);
+      if (service !== undefined) unnamed.add(hostname);
+    }
     if (service === undefined) continue;
     const own = clustersFor(snapshot, service, namespace);
     services.set(hostname, service);
@@ -57,12 +96,38 @@ function makeView(snapshot: Snapshot, namespace: string): ViewState {
     for (const cluster of own.clusters) clusters.set(cluster.name, cluster);
     for (const set of own.endpoints) endpoints.set(set.cluster, set);
   }
-  return { from: snapshot, made, view: { services, clusters, endpoints } };
+  const view = {
+    services: keepMap(before?.services, services),
+    unnamed: before !== undefined && sameNames(before.unnamed, unnamed) ? before.unnamed : unnamed,
+    clusters: keepMap(before?.clusters, clusters),
+    endpoints: keepMap(before?.endpoints, endpoints),
+  };
+  return { from: snapshot, sidecar, made, view };
+}
+
+/** The hosts that the rules a Sidecar imports send to: they must be reachable although nobody may name them. */
+function destinationsOf(snapshot: Snapshot, sidecar: MeshSidecar, namespace: string): ReadonlySet<string> {
+  const hosts = new Set<string>();
+  for (const virtual of snapshot.virtualServices.all) {
+    const { key, exportTo } = virtual;
+    if (!isVisible(exportTo, key.namespace, namespace)) continue;
+    if (!virtual.hosts.some((host) => imports(sidecar, key.namespace, host, namespace))) continue;
+    for (const { route } of virtual.rules) {
+      if (route.action.kind !== "forward") continue;
+      for (const { destination } of [...route.action.destinations, ...route.action.mirrors])
+        hosts.add(destination.host);
+    }
+  }
+  return hosts;
+}
+
+function sameNames(some: ReadonlySet<string>, others: ReadonlySet<string>): boolean {
+  return some.size === others.size && [...some].every((name) => others.has(name));
 }
 
 /** The services are the same; their endpoints or DestinationRules may not be. Maps in which nothing changed stay the same. */
 function patchView(state: ViewState, snapshot: Snapshot, namespace: string): ViewState {
-  const { services } = state.view;
+  const { services, unnamed } = state.view;
   const concerned = new Map<string, ServiceClusters>();
   for (const service of concernedServices(state, snapshot)) {
     const own = clustersFor(snapshot, service, namespace);
@@ -73,9 +138,11 @@ function patchView(state: ViewState, snapshot: Snapshot, namespace: string): Vie
   const after = [...concerned.values()];
   return {
     from: snapshot,
+    sidecar: state.sidecar,
     made: new Map([...state.made, ...concerned]),
     view: {
       services,
+      unnamed,
       clusters: patchMap(
         state.view.clusters,
         before,
@@ -134,7 +201,7 @@ function clustersFor(snapshot: Snapshot, service: MeshService, namespace: string
   return serviceClusters(
     service,
     endpoints,
-    destinationRuleFor(snapshot.destinationRules, service, namespace),
+    destinationRuleFor(snapshot.destinationRules, service, namespace, snapshot.settings.rootNamespace),
   );
 }
 

@@ -4,14 +4,15 @@ import type { Route, VirtualHost } from "../../common/model/route.ts";
 import { noHeaderOperations } from "../../common/model/route.ts";
 import { virtualHostResourceName } from "../../common/xds/type-url.ts";
 import { isVisible } from "../snapshot/hosts.ts";
-import type { MeshService, MeshVirtualService, Snapshot } from "../snapshot/snapshot.ts";
+import { imports, sidecarFor } from "../snapshot/sidecars.ts";
+import type { MeshService, MeshSidecar, MeshVirtualService, Snapshot } from "../snapshot/snapshot.ts";
 import type { VirtualServiceIndex } from "../snapshot/virtual-services.ts";
 import { virtualServicesFor } from "../snapshot/virtual-services.ts";
 import { changedKeys } from "./changed-keys.ts";
 import { passthroughCluster } from "./clusters.ts";
 import { barePort, DomainClaims, domainsOf, shortForms, virtualAddresses } from "./domains.ts";
 import type { MeshView } from "./mesh-view.ts";
-import { meshView } from "./mesh-view.ts";
+import { meshView, viewKey } from "./mesh-view.ts";
 import type { SkippedRule } from "./proxy-resources.ts";
 import { forwardTo, isHttp } from "./routes.ts";
 import type { HostPlan, TranslatedHost } from "./virtual-hosts.ts";
@@ -29,7 +30,9 @@ export interface OutboundRoutes {
 
 /** Routes with what they were made from, so that the next ones are made from what changed. */
 interface RoutesState {
+  readonly sidecar: MeshSidecar | undefined;
   readonly services: MeshView["services"];
+  readonly unnamed: MeshView["unnamed"];
   readonly virtuals: VirtualServiceIndex;
   /** By virtual host name; domains are those that it may keep. */
   readonly hosts: ReadonlyMap<
@@ -48,13 +51,19 @@ const states = new WeakMap<object, Map<string, RoutesState>>();
 export function outboundRoutes(snapshot: Snapshot, node: ProxyNode): OutboundRoutes {
   const known = states.get(snapshot.lineage) ?? new Map<string, RoutesState>();
   states.set(snapshot.lineage, known);
-  const key = `${node.namespace} ${labelsIn(node, snapshot.virtualServices.sourceLabelKeys)}`;
-  const view = meshView(snapshot, node.namespace);
+  const sidecar = sidecarFor(snapshot, node);
+  const policy = sidecar?.outboundPolicy ?? snapshot.settings.outboundPolicy;
+  const key = `${viewKey(node.namespace, sidecar)} ${policy} ${labelsIn(node, snapshot.virtualServices.sourceLabelKeys)}`;
+  const view = meshView(snapshot, node.namespace, sidecar);
   const state = known.get(key);
-  const isSame = state?.services === view.services;
+  const isSame =
+    state?.services === view.services &&
+    state.unnamed === view.unnamed &&
+    state.sidecar?.egress === sidecar?.egress;
   if (isSame && state.virtuals === snapshot.virtualServices) return state.routes;
   const next =
-    (isSame ? patchRoutes(state, snapshot, node, view) : undefined) ?? makeRoutes(snapshot, node, view);
+    (isSame ? patchRoutes(state, snapshot, node, view) : undefined) ??
+    makeRoutes(snapshot, node, view, sidecar);
   known.set(key, next);
   return next.routes;
 }
@@ -75,13 +84,21 @@ export function outboundListener({ bindings }: ProxyNode): Listener | undefined 
   };
 }
 
-function makeRoutes(snapshot: Snapshot, node: ProxyNode, view: MeshView): RoutesState {
-  const admits = inMesh(node);
+function makeRoutes(
+  snapshot: Snapshot,
+  node: ProxyNode,
+  view: MeshView,
+  sidecar: MeshSidecar | undefined,
+): RoutesState {
+  const admits = inMesh(node, sidecar);
   const { virtualServices } = snapshot;
+  const isNamed = (host: string) => view.services.has(host) && !view.unnamed.has(host);
   const plans = [
-    ...[...view.services.values()].flatMap((service) => servicePlans(virtualServices, service, node, admits)),
+    ...[...view.services.values()].flatMap((service) =>
+      isNamed(service.hostname) ? servicePlans(virtualServices, service, node, admits) : [],
+    ),
     ...[...virtualServices.byHost.keys()].flatMap((host) =>
-      view.services.has(host) ? [] : (ownPlan(virtualServices, host, node, admits) ?? []),
+      isNamed(host) ? [] : (ownPlan(virtualServices, host, node, inMesh(node, sidecar, host)) ?? []),
     ),
   ];
   // First everyone's own name, then the short forms: so `reviews` goes to whoever is called just that, if anyone is.
@@ -96,10 +113,12 @@ function makeRoutes(snapshot: Snapshot, node: ProxyNode, view: MeshView): Routes
   );
   const virtualHosts = new Map<string, VirtualHost>();
   for (const { translated } of hosts.values()) place(virtualHosts, translated);
-  if (!virtualHosts.has(nameOf("*"))) virtualHosts.set(nameOf(allowAny.name), allowAny);
-  const services = view.services;
-  const routes = { virtualHosts, skipped: skippedIn(snapshot, node, hosts) };
-  return { services, virtuals: virtualServices, hosts, routes };
+  const policy = sidecar?.outboundPolicy ?? snapshot.settings.outboundPolicy;
+  const others = policy === "allow-any" ? allowAny : blockAll;
+  if (!virtualHosts.has(nameOf("*"))) virtualHosts.set(nameOf(others.name), others);
+  const { services, unnamed } = view;
+  const routes = { virtualHosts, skipped: skippedIn(snapshot, node, sidecar, hosts) };
+  return { sidecar, services, unnamed, virtuals: virtualServices, hosts, routes };
 }
 
 /** The same services, other VirtualServices. Undefined when it may have become another's turn to own a domain. */
@@ -110,13 +129,13 @@ function patchRoutes(
   view: MeshView,
 ): RoutesState | undefined {
   const { virtualServices } = snapshot;
-  const admits = inMesh(node);
+  const admits = inMesh(node, state.sidecar);
   const hosts = new Map(state.hosts);
   const virtualHosts = new Map(state.routes.virtualHosts);
   for (const host of changedHosts(state.virtuals, virtualServices)) {
     if (host.startsWith("*")) return undefined;
-    const service = view.services.get(host);
-    const own = ownPlan(virtualServices, host, node, admits);
+    const service = view.unnamed.has(host) ? undefined : view.services.get(host);
+    const own = ownPlan(virtualServices, host, node, inMesh(node, state.sidecar, host));
     if (service === undefined && (own !== undefined) !== hosts.has(host)) return undefined;
     const plans = service ? servicePlans(virtualServices, service, node, admits) : own ? [own] : [];
     for (const { plan } of plans) {
@@ -130,8 +149,8 @@ function patchRoutes(
   const kept = sameElements(state.routes.virtualHosts, virtualHosts)
     ? state.routes.virtualHosts
     : virtualHosts;
-  const routes = { virtualHosts: kept, skipped: skippedIn(snapshot, node, hosts) };
-  return { services: state.services, virtuals: virtualServices, hosts, routes };
+  const routes = { virtualHosts: kept, skipped: skippedIn(snapshot, node, state.sidecar, hosts) };
+  return { ...state, virtuals: virtualServices, hosts, routes };
 }
 
 function translatePlan(plan: HostPlan, view: MeshView): TranslatedHost | undefined {
@@ -159,13 +178,14 @@ function sameElements(a: ReadonlyMap<string, unknown>, b: ReadonlyMap<string, un
 function skippedIn(
   snapshot: Snapshot,
   node: ProxyNode,
+  sidecar: MeshSidecar | undefined,
   hosts: RoutesState["hosts"],
 ): OutboundRoutes["skipped"] {
   let found: readonly SkippedRule[] | undefined;
   return () => {
     found ??= [
       ...[...hosts.values()].flatMap(({ translated }) => translated?.skipped ?? []),
-      ...notForSidecars(snapshot, node),
+      ...notForSidecars(snapshot, node, sidecar),
     ];
     return found;
   };
@@ -175,8 +195,22 @@ function isExported(virtual: MeshVirtualService, node: ProxyNode): boolean {
   return isVisible(virtual.exportTo, virtual.key.namespace, node.namespace);
 }
 
-function inMesh(node: ProxyNode): Admits {
-  return (virtual) => virtual.gateways.includes("mesh") && isExported(virtual, node);
+/** Without `host`, a VirtualService counts when any of its hosts is imported: then it may route a service that is. */
+function inMesh(node: ProxyNode, sidecar: MeshSidecar | undefined, host?: string): Admits {
+  return (virtual) =>
+    virtual.gateways.includes("mesh") &&
+    isExported(virtual, node) &&
+    isImported(virtual, node, sidecar, host);
+}
+
+function isImported(
+  { key, hosts }: MeshVirtualService,
+  node: ProxyNode,
+  sidecar: MeshSidecar | undefined,
+  host: string | undefined,
+): boolean {
+  const wanted = host === undefined ? hosts : [host];
+  return wanted.some((name) => imports(sidecar, key.namespace, name, node.namespace));
 }
 
 interface Planned {
@@ -223,13 +257,19 @@ function ownPlan(
   return { own: [host], plan: { name: host, domains, virtuals, place } };
 }
 
-function notForSidecars(snapshot: Snapshot, node: ProxyNode): SkippedRule[] {
-  const admits = inMesh(node);
+function notForSidecars(
+  snapshot: Snapshot,
+  node: ProxyNode,
+  sidecar: MeshSidecar | undefined,
+): SkippedRule[] {
+  const admits = inMesh(node, sidecar);
   return snapshot.virtualServices.all.flatMap((virtual) => {
     if (admits(virtual)) return [];
-    const why = isExported(virtual, node)
+    const why = !virtual.gateways.includes("mesh")
       ? `its VirtualService is for ${virtual.gateways.join(", ")}, not for sidecars (mesh)`
-      : `its VirtualService is not exported to this namespace (exportTo ${virtual.exportTo.join(", ")})`;
+      : isExported(virtual, node)
+        ? `Sidecar ${sidecar?.key.namespace}/${sidecar?.key.name} does not import it (egress hosts)`
+        : `its VirtualService is not exported to this namespace (exportTo ${virtual.exportTo.join(", ")})`;
     const hosts = virtual.hosts.flatMap((host) => [host, ...shortForms(host, node.namespace)]);
     return virtual.rules.map(({ name, source }) => ({ name, source, hosts, why }));
   });
@@ -246,5 +286,14 @@ const allowAnyRoute: Route = {
   requestHeaders: noHeaderOperations,
   responseHeaders: noHeaderOperations,
 };
+
+/** With REGISTRY_ONLY: Istio's answer, and its name for it. */
+const blockAllRoute: Route = {
+  ...allowAnyRoute,
+  name: "block_all",
+  action: { kind: "direct-response", status: 502, body: new Uint8Array() },
+};
+
+const blockAll: VirtualHost = Object.freeze({ name: "block_all", domains: ["*"], routes: [blockAllRoute] });
 
 const allowAny: VirtualHost = Object.freeze({ name: "allow_any", domains: ["*"], routes: [allowAnyRoute] });

@@ -4,6 +4,7 @@ import type { ProxyNode } from "../../common/model/node.ts";
 import type { RouteConfiguration, VirtualHost } from "../../common/model/route.ts";
 import { virtualHostResourceName } from "../../common/xds/type-url.ts";
 import { keepElements } from "../snapshot/reuse.ts";
+import { sidecarFor } from "../snapshot/sidecars.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
 import { translateGateway } from "./gateway.ts";
 import { translateInbound } from "./inbound.ts";
@@ -20,7 +21,7 @@ export function translate(snapshot: Snapshot, node: ProxyNode): ProxyResources {
 }
 
 function sidecarResources(snapshot: Snapshot, node: ProxyNode): ProxyResources {
-  const view = meshView(snapshot, node.namespace);
+  const view = meshView(snapshot, node.namespace, sidecarFor(snapshot, node));
   const outbound = outboundListener(node);
   const inbound = translateInbound(snapshot, node);
   const routes = outboundRoutes(snapshot, node);

@@ -28,7 +28,7 @@ export function buildRouteService(route: Route, context: FilterContext): Service
     case "redirect":
       return answerHere(route, context, redirect(route, action));
     case "direct-response":
-      return answerHere(route, context, directResponse(action));
+      return answerHere(route, context, directResponse(route, action));
   }
 }
 
