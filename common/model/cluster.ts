@@ -1,4 +1,6 @@
+import type { ConnectionPool, RetryBudget } from "./connection-pool.ts";
 import type { Endpoint } from "./endpoint.ts";
+import type { OutlierDetection } from "./outlier-detection.ts";
 import type { Source } from "./source.ts";
 
 /** A named group of interchangeable endpoints and the policy for calling them (Envoy's Cluster). */
@@ -9,6 +11,9 @@ export interface Cluster {
   readonly loadBalancer: LoadBalancer;
   /** ms; Istio's default 10 s. */
   readonly connectTimeoutMs: number;
+  readonly connectionPool?: ConnectionPool;
+  readonly outlierDetection?: OutlierDetection;
+  readonly retryBudget?: RetryBudget;
   /** The DestinationRule that shaped it, else the resource that made the service. */
   readonly source?: Source;
   /** The service behind it, for metric labels. Absent on inbound and passthrough clusters. */
@@ -28,7 +33,33 @@ export type ClusterDiscovery =
   | { readonly kind: "original-dst" };
 
 export interface LoadBalancer {
-  readonly kind: "round-robin" | "least-request" | "random" | "passthrough";
+  readonly kind:
+    | "round-robin"
+    | "least-request"
+    | "random"
+    | "peak-ewma"
+    | "ring-hash"
+    | "maglev"
+    | "passthrough";
+  /** ring-hash: places on the ring, at least; default 1024. */
+  readonly minimumRingSize?: number;
+  /** maglev: places in the table, a prime up to 5,000,011; default 65,537. */
+  readonly tableSize?: number;
+  /** How endpoints that begin to take traffic get their share; absent: at once. Hashing balancers and `random` ignore it. */
+  readonly warmup?: Warmup;
+  /** Requests divide over localities by `Endpoint.localityWeight` before they divide over endpoints. */
+  readonly weighsLocalities?: boolean;
+  /** 0..100: when fewer of a priority's endpoints may take traffic, all of them get it. Istio's default 0 is never, Envoy's is 50. */
+  readonly panicPercent?: number;
+}
+
+/** Envoy's slow start. */
+export interface Warmup {
+  readonly durationMs: number;
+  /** 0..100: the share of its weight that an endpoint gets at least; Istio's default 10. */
+  readonly minimumPercent: number;
+  /** ≥ 1: more than 1 gives more traffic early; default 1, a straight line. */
+  readonly aggression: number;
 }
 
 export interface ServiceName {

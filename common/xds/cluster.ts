@@ -1,5 +1,6 @@
 import type { Result } from "../base/result.ts";
 import type { Cluster, ClusterDiscovery, LoadBalancer, ServiceName } from "../model/cluster.ts";
+import { fromClusterPolicy, toClusterPolicy } from "./cluster-policy.ts";
 import { adsConfigSource } from "./config-source.ts";
 import { fromLocalities, toLocalities } from "./endpoint.ts";
 import messages from "./generated/messages.js";
@@ -40,6 +41,7 @@ export function encodeCluster(cluster: Cluster): Uint8Array {
     ...toDiscovery(cluster.name, cluster.discovery),
     lbPolicy,
     connectTimeout: toDuration(cluster.connectTimeoutMs),
+    ...toClusterPolicy(cluster),
     ...(metadata ? { metadata } : {}),
   }).finish();
 }
@@ -69,6 +71,7 @@ function fromCluster(message: WireCluster, reading: Reading): Cluster {
     discovery: fromDiscovery(message, reading),
     loadBalancer: { kind: balancer ?? "round-robin" },
     connectTimeoutMs: message.connectTimeout ? fromDuration(message.connectTimeout) : defaultConnectTimeoutMs,
+    ...fromClusterPolicy(message, reading),
     ...(source ? { source } : {}),
     ...(service ? { service } : {}),
     ...(subset === undefined ? {} : { subset }),

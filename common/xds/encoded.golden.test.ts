@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Cluster } from "../model/cluster.ts";
 import type { Listener } from "../model/listener.ts";
+import { defaultOutlierDetection } from "../model/outlier-detection.ts";
 import type { Route, RouteConfiguration } from "../model/route.ts";
 import { noHeaderOperations } from "../model/route.ts";
 import { encodeCluster } from "./cluster.ts";
@@ -183,6 +184,22 @@ describe("the encoded form", () => {
 
   it("of a cluster carries its service and provenance", async () => {
     await expectGolden("cluster-eds", "envoy.config.cluster.v3.Cluster", encodeCluster(cluster));
+  });
+
+  it("of a cluster with limits, a retry budget and outlier detection speaks Envoy's words", async () => {
+    const bytes = encodeCluster({
+      ...cluster,
+      connectionPool: {
+        maxConnections: 100,
+        maxPendingRequests: 10,
+        maxRequestsPerConnection: 1,
+        idleTimeoutMs: 30_000,
+        tcpKeepalive: { timeSeconds: 60 },
+      },
+      retryBudget: { fraction: 0.125, minConcurrency: 0 },
+      outlierDetection: { ...defaultOutlierDetection, consecutiveGatewayErrors: 3, minHealthPercent: 30 },
+    });
+    await expectGolden("cluster-limits", "envoy.config.cluster.v3.Cluster", bytes);
   });
 
   it("of a DNS cluster holds its host names", async () => {

@@ -1,10 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Cluster } from "../model/cluster.ts";
+import type { ConnectionPool } from "../model/connection-pool.ts";
 import type { Endpoint, EndpointSet, Labels } from "../model/endpoint.ts";
 import type { Listener } from "../model/listener.ts";
 import type { ProxyNode } from "../model/node.ts";
 import { proxyNodeId } from "../model/node.ts";
+import type { OutlierDetection } from "../model/outlier-detection.ts";
 import type {
   FaultPolicy,
   HeaderOperations,
@@ -195,6 +197,39 @@ const endpoint = record<Endpoint>(
 const endpoints = fc
   .array(endpoint, { maxLength: 6 })
   .map((list) => [...Map.groupBy(list, ({ locality }) => JSON.stringify(locality)).values()].flat());
+const count = fc.integer({ min: 1, max: 1000 });
+const keepalive = record<NonNullable<ConnectionPool["tcpKeepalive"]>>(
+  { probes: count, timeSeconds: count, intervalSeconds: count },
+  ["probes", "timeSeconds", "intervalSeconds"],
+);
+const limits = {
+  maxConnections: count,
+  maxPendingRequests: count,
+  maxRequests: count,
+  maxRetries: fc.nat({ max: 10 }),
+  maxRequestsPerConnection: count,
+  idleTimeoutMs: ms,
+  maxConnectionDurationMs: ms,
+  tcpKeepalive: keepalive,
+};
+const connectionPool = record<ConnectionPool>(limits, Object.keys(limits) as (keyof ConnectionPool)[]).filter(
+  (pool) => Object.keys(pool).length > 0,
+);
+const percent = fc.integer({ min: 0, max: 100 });
+const outlierDetection: fc.Arbitrary<OutlierDetection> = fc.record({
+  consecutive5xx: fc.nat({ max: 10 }),
+  consecutiveGatewayErrors: fc.nat({ max: 10 }),
+  splitLocalOrigin: fc.boolean(),
+  consecutiveLocalOriginFailures: fc.nat({ max: 10 }),
+  intervalMs: ms,
+  baseEjectionMs: ms,
+  maxEjectionPercent: percent,
+  minHealthPercent: percent,
+});
+const retryBudget = fc.record({
+  fraction: percent.map((value) => value / 100),
+  minConcurrency: fc.nat({ max: 10 }),
+});
 const cluster = record<Cluster>(
   {
     name: word,
@@ -207,11 +242,14 @@ const cluster = record<Cluster>(
       kind: fc.constantFrom("round-robin", "least-request", "random", "passthrough"),
     }),
     connectTimeoutMs: ms,
+    connectionPool,
+    outlierDetection,
+    retryBudget,
     source,
     service: fc.record({ hostname: word, name: word, namespace: word }),
     subset: word,
   },
-  ["source", "service", "subset"],
+  ["connectionPool", "outlierDetection", "retryBudget", "source", "service", "subset"],
 );
 const listener = record<Listener>(
   {

@@ -15,6 +15,7 @@ export const protoFiles = [
   "envoy/extensions/filters/http/router/v3/router.proto",
   "envoy/extensions/filters/http/fault/v3/fault.proto",
   "envoy/extensions/filters/http/cors/v3/cors.proto",
+  "envoy/extensions/upstreams/http/v3/http_protocol_options.proto",
 ];
 
 export const usedMessages = [
@@ -58,6 +59,17 @@ export const usedMessages = [
 
   "envoy.config.cluster.v3.Cluster",
   "envoy.config.cluster.v3.Cluster.EdsClusterConfig",
+  "envoy.config.cluster.v3.Cluster.CommonLbConfig",
+  "envoy.config.cluster.v3.OutlierDetection",
+  "envoy.config.cluster.v3.CircuitBreakers",
+  "envoy.config.cluster.v3.CircuitBreakers.Thresholds",
+  "envoy.config.cluster.v3.CircuitBreakers.Thresholds.RetryBudget",
+  "envoy.config.cluster.v3.UpstreamConnectionOptions",
+  "envoy.config.core.v3.TcpKeepalive",
+  "envoy.config.core.v3.HttpProtocolOptions",
+  "envoy.config.core.v3.Http1ProtocolOptions",
+  "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+  "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig",
   "envoy.config.endpoint.v3.ClusterLoadAssignment",
   "envoy.config.endpoint.v3.LocalityLbEndpoints",
   "envoy.config.endpoint.v3.LbEndpoint",
@@ -76,6 +88,7 @@ export const usedMessages = [
   "envoy.config.core.v3.HeaderValueOption",
   "envoy.config.core.v3.RuntimeFractionalPercent",
   "envoy.type.v3.FractionalPercent",
+  "envoy.type.v3.Percent",
   "envoy.type.matcher.v3.StringMatcher",
   "envoy.type.matcher.v3.RegexMatcher",
   "envoy.type.matcher.v3.RegexMatcher.GoogleRE2",

@@ -89,7 +89,8 @@ function makeCluster(
       : all.filter(({ workload }) => hasLabels(workload?.labels ?? {}, subset.labels));
   // A DNS service without endpoints has one without labels, its host: subsets of it differ in policy alone, as in Istio.
   const endpoints = isItsOwnEndpoint(service, all) ? all : own;
-  const policy: TrafficPolicy = { ...rule?.policy, ...subset?.policy };
+  const policy = mergePolicy(mergePolicy({}, rule?.policy, port), subset?.policy, port);
+  const { connectTimeoutMs = defaultConnectTimeoutMs, ...pool } = policy.connectionPool ?? {};
   const discovery = discoveryOf(service, endpoints);
   const cluster: Cluster = {
     name,
@@ -98,12 +99,33 @@ function makeCluster(
       discovery.kind === "original-dst"
         ? { kind: "passthrough" }
         : (policy.loadBalancer ?? defaultLoadBalancer),
-    connectTimeoutMs: policy.connectTimeoutMs ?? defaultConnectTimeoutMs,
+    connectTimeoutMs,
+    ...(Object.keys(pool).length > 0 && { connectionPool: pool }),
+    ...(policy.outlierDetection && { outlierDetection: policy.outlierDetection }),
+    ...(policy.retryBudget && { retryBudget: policy.retryBudget }),
     source: subset?.source ?? rule?.source ?? service.source,
     service: serviceName(service),
     ...(subset && { subset: subset.name }),
   };
   return { cluster, endpoints: discovery.kind === "eds" ? { cluster: name, endpoints } : undefined };
+}
+
+/**
+ * Field by field the more special policy wins, whole fields, as in Istio; settings for the port then stand alone, so what they leave
+ * out has its default.
+ */
+function mergePolicy(
+  general: TrafficPolicy,
+  special: TrafficPolicy | undefined,
+  port: number,
+): TrafficPolicy {
+  const { ports, ...own } = special ?? {};
+  const merged: TrafficPolicy = { ...general, ...own };
+  const forPort = ports?.find((entry) => entry.port === port);
+  if (forPort === undefined) return merged;
+  const { port: _, ...fields } = forPort;
+  const { loadBalancer: _l, connectionPool: _c, outlierDetection: _o, ...unshared } = merged;
+  return { ...unshared, ...fields };
 }
 
 function discoveryOf({ resolution }: MeshService, endpoints: readonly Endpoint[]): ClusterDiscovery {

@@ -1,11 +1,12 @@
 import type { LoadBalancer } from "../../../common/model/cluster.ts";
-import { durationMs } from "../fields/duration.ts";
 import { compileExportTo } from "../fields/export-to.ts";
 import { resolveHost } from "../fields/host.ts";
 import { compileLabels } from "../fields/labels.ts";
 import type { SpecContext } from "../kind.ts";
 import type { CompiledDestinationRule, TrafficPolicy } from "./compiled.ts";
-import type { DestinationRuleSpec, TrafficPolicyInput } from "./schema.ts";
+import { compileConnectionPool, compileRetryBudget } from "./connection-pool.ts";
+import { compileOutlierDetection } from "./outlier-detection.ts";
+import type { DestinationRuleSpec, PortPolicyInput, TrafficPolicyInput } from "./schema.ts";
 
 const balancers: Readonly<Record<string, LoadBalancer["kind"]>> = {
   ROUND_ROBIN: "round-robin",
@@ -33,10 +34,26 @@ export function compileDestinationRule(
 }
 
 function compilePolicy(input: TrafficPolicyInput | undefined): TrafficPolicy {
-  const kind = balancers[input?.loadBalancer?.simple ?? "UNSPECIFIED"];
-  const connectTimeoutMs = durationMs(input?.connectionPool?.tcp?.connectTimeout);
+  if (input === undefined) return {};
+  const { retryBudget, portLevelSettings } = input;
+  return {
+    ...compileFields(input),
+    ...(retryBudget && { retryBudget: compileRetryBudget(retryBudget) }),
+    ...(portLevelSettings && {
+      ports: portLevelSettings.map((entry) => ({ port: entry.port.number, ...compileFields(entry) })),
+    }),
+  };
+}
+
+function compileFields({
+  loadBalancer,
+  connectionPool,
+  outlierDetection,
+}: TrafficPolicyInput | PortPolicyInput): TrafficPolicy {
+  const kind = balancers[loadBalancer?.simple ?? "UNSPECIFIED"];
   return {
     ...(kind === undefined ? {} : { loadBalancer: { kind } }),
-    ...(connectTimeoutMs === undefined ? {} : { connectTimeoutMs }),
+    ...(connectionPool && { connectionPool: compileConnectionPool(connectionPool) }),
+    ...(outlierDetection && { outlierDetection: compileOutlierDetection(outlierDetection) }),
   };
 }

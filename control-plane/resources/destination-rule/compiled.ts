@@ -1,5 +1,8 @@
 import type { LoadBalancer } from "../../../common/model/cluster.ts";
+import type { RetryBudget } from "../../../common/model/connection-pool.ts";
 import type { Labels } from "../../../common/model/endpoint.ts";
+import type { OutlierDetection } from "../../../common/model/outlier-detection.ts";
+import type { CompiledConnectionPool } from "./connection-pool.ts";
 
 export interface CompiledDestinationRule {
   readonly kind: "DestinationRule";
@@ -17,8 +20,18 @@ export interface CompiledSubset {
   readonly policy: TrafficPolicy;
 }
 
-export interface TrafficPolicy {
+export interface TrafficPolicy extends PolicyFields {
+  readonly retryBudget?: RetryBudget;
+  /** Each replaces the fields that it shares with the policy around it. */
+  readonly ports?: readonly PortPolicy[];
+}
+
+export interface PortPolicy extends PolicyFields {
+  readonly port: number;
+}
+
+interface PolicyFields {
   readonly loadBalancer?: LoadBalancer;
-  /** connectionPool.tcp.connectTimeout, ms. */
-  readonly connectTimeoutMs?: number;
+  readonly connectionPool?: CompiledConnectionPool;
+  readonly outlierDetection?: OutlierDetection;
 }

@@ -1,10 +1,12 @@
 import { z } from "zod";
-import { durationField } from "../fields/duration.ts";
 import { exportToField } from "../fields/export-to.ts";
 import { hostField } from "../fields/host.ts";
 import { labelsField } from "../fields/labels.ts";
 import { dnsLabelField } from "../fields/names.ts";
 import { notYet } from "../fields/not-yet.ts";
+import { portField } from "../fields/numbers.ts";
+import { connectionPoolField, retryBudgetField } from "./connection-pool.ts";
+import { outlierDetectionField } from "./outlier-detection.ts";
 
 const loadBalancer = z.strictObject({
   simple: z
@@ -18,28 +20,29 @@ const loadBalancer = z.strictObject({
   warmup: notYet(),
 });
 
-const connectionPool = z.strictObject({
-  tcp: z
-    .strictObject({
-      connectTimeout: durationField(1).optional().describe("Default 10s."),
-      maxConnections: notYet(),
-      tcpKeepalive: notYet(),
-      maxConnectionDuration: notYet(),
-      idleTimeout: notYet(),
-    })
-    .optional(),
-  http: notYet(),
+const policyFields = {
+  loadBalancer: loadBalancer.optional(),
+  connectionPool: connectionPoolField.optional(),
+  outlierDetection: outlierDetectionField.optional(),
+  tls: notYet(),
+};
+
+const portPolicy = z.strictObject({
+  port: z.strictObject({ number: portField }),
+  ...policyFields,
 });
 
 const trafficPolicy = z.strictObject({
-  loadBalancer: loadBalancer.optional(),
-  connectionPool: connectionPool.optional(),
-  outlierDetection: notYet(),
-  tls: notYet(),
-  portLevelSettings: notYet(),
+  ...policyFields,
+  portLevelSettings: z
+    .array(portPolicy)
+    .optional()
+    .describe(
+      "For single ports. Replaces the fields beside it: what an entry leaves out has its default there.",
+    ),
+  retryBudget: retryBudgetField.optional().describe("How many requests may be retries at one time."),
   tunnel: notYet(),
   proxyProtocol: notYet(),
-  retryBudget: notYet(),
 });
 
 export const destinationRuleSpec = z.strictObject({
@@ -60,3 +63,4 @@ export const destinationRuleSpec = z.strictObject({
 
 export type DestinationRuleSpec = z.infer<typeof destinationRuleSpec>;
 export type TrafficPolicyInput = z.infer<typeof trafficPolicy>;
+export type PortPolicyInput = z.infer<typeof portPolicy>;

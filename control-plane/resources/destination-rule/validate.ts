@@ -30,7 +30,43 @@ function validatePolicy(policy: TrafficPolicyInput | undefined): FieldProblem[] 
   const isEmpty = Object.values(policy).every((value) => value === undefined);
   if (isEmpty)
     return [{ path: [], why: "says nothing", hint: "give loadBalancer or connectionPool, or remove it" }];
-  if (policy.loadBalancer?.simple !== "LEAST_CONN") return [];
-  const path = ["loadBalancer", "simple"];
-  return [{ path, severity: "warning", why: "LEAST_CONN is deprecated", hint: "use LEAST_REQUEST" }];
+  const ports = policy.portLevelSettings ?? [];
+  const firstAt = new Map<number, number>();
+  return [
+    ...validateFields(policy),
+    ...ports.flatMap((entry, index) => {
+      const path = ["portLevelSettings", index];
+      const { number } = entry.port;
+      const first = firstAt.get(number) ?? index;
+      firstAt.set(number, first);
+      const why = `port ${number} has settings in portLevelSettings[${first}] already`;
+      const twice: FieldProblem[] =
+        first === index ? [] : [{ path: [...path, "port", "number"], why, hint: "join the two" }];
+      return [...twice, ...below(path, validateFields(entry))];
+    }),
+  ];
 }
+
+function validateFields(fields: PolicyFields): FieldProblem[] {
+  const problems: FieldProblem[] = [];
+  if (fields.loadBalancer?.simple === "LEAST_CONN") {
+    problems.push({
+      path: ["loadBalancer", "simple"],
+      severity: "warning",
+      why: "LEAST_CONN is deprecated",
+      hint: "use LEAST_REQUEST",
+    });
+  }
+  const outlier = fields.outlierDetection;
+  if (outlier?.consecutiveLocalOriginFailures !== undefined && !outlier.splitExternalLocalOriginErrors) {
+    problems.push({
+      path: ["outlierDetection", "consecutiveLocalOriginFailures"],
+      severity: "warning",
+      why: "has no effect without splitExternalLocalOriginErrors: true",
+      hint: "set that too, or remove it",
+    });
+  }
+  return problems;
+}
+
+type PolicyFields = Pick<TrafficPolicyInput, "loadBalancer" | "outlierDetection">;

@@ -10,6 +10,9 @@ export function integerField(noun: string, min: number, max: number): z.ZodInt {
 /** A TCP port. */
 export const portField: z.ZodInt = integerField("a port", 1, 65_535);
 
+/** A count that Istio keeps as int32 or uint32; what proxies can count is the smaller of the two. */
+export const countField: z.ZodInt = integerField("a count", 0, 2_147_483_647);
+
 /** Istio's int32 weight. */
 export const weightField: z.ZodInt = integerField("a weight", 0, 2_147_483_647);
 

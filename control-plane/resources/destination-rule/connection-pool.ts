@@ -1,0 +1,121 @@
+import { z } from "zod";
+import type { ConnectionPool, RetryBudget, TcpKeepalive } from "../../../common/model/connection-pool.ts";
+import { defaultRetryBudget } from "../../../common/model/connection-pool.ts";
+import { durationField, durationMs } from "../fields/duration.ts";
+import { notYet } from "../fields/not-yet.ts";
+import { countField } from "../fields/numbers.ts";
+
+const limitField = countField.optional();
+
+/** Istio's ConnectionPoolSettings. A limit of 0 says nothing, as in Istio, where protobuf cannot tell it from absent. */
+export const connectionPoolField = z.strictObject({
+  tcp: z
+    .strictObject({
+      connectTimeout: durationField(1).optional().describe("Default 10s."),
+      maxConnections: limitField.describe(
+        "To all endpoints together; each may always have one. Default: no limit.",
+      ),
+      tcpKeepalive: z
+        .strictObject({
+          probes: limitField.describe("Unanswered probes after which the connection is dead."),
+          time: durationField(1000).optional().describe("Silence before the first probe."),
+          interval: durationField(1000).optional().describe("Between probes."),
+        })
+        .optional()
+        .describe("What it leaves out is the kernel's own."),
+      maxConnectionDuration: durationField(1)
+        .optional()
+        .describe("After it a connection takes no further request. Default: no limit."),
+      idleTimeout: notYet("use connectionPool.http.idleTimeout"),
+    })
+    .optional(),
+  http: z
+    .strictObject({
+      http1MaxPendingRequests: limitField.describe("Requests that wait for a connection. Default: no limit."),
+      http2MaxRequests: limitField.describe("Requests under way, HTTP/1.1 too. Default: no limit."),
+      maxRequestsPerConnection: limitField.describe("1 means no keep-alive. Default: no limit."),
+      maxRetries: limitField.describe("Requests that are retries at one time, in place of the retry budget."),
+      idleTimeout: durationField(1)
+        .optional()
+        .describe(
+          "Until a connection without requests is closed. Default 4.5s, less than servers keep theirs.",
+        ),
+      h2UpgradePolicy: z
+        .enum(["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"])
+        .superRefine((value, context) => {
+          if (value !== "UPGRADE") return;
+          const params = { hint: "remove it; HTTP/2 to endpoints comes later" };
+          context.addIssue({ code: "custom", message: "UPGRADE is not supported yet", params });
+        })
+        .optional(),
+      useClientProtocol: notYet(),
+      maxConcurrentStreams: notYet(),
+      http2KeepAlive: notYet(),
+    })
+    .optional(),
+});
+
+/** Istio's retryBudget. */
+export const retryBudgetField = z.strictObject({
+  percent: z
+    .number()
+    .min(0, { error: percentError })
+    .max(100, { error: percentError })
+    .optional()
+    .describe("Of the requests under way that may be retries, default 20."),
+  minRetryConcurrency: countField
+    .optional()
+    .describe("Retries that are always allowed at one time, default 3."),
+  budgetInterval: notYet(),
+});
+
+export interface CompiledConnectionPool extends ConnectionPool {
+  readonly connectTimeoutMs?: number;
+}
+
+export function compileConnectionPool({
+  tcp,
+  http,
+}: z.infer<typeof connectionPoolField>): CompiledConnectionPool {
+  return {
+    ...present("connectTimeoutMs", durationMs(tcp?.connectTimeout)),
+    ...present("maxConnections", tcp?.maxConnections || undefined),
+    ...present("maxPendingRequests", http?.http1MaxPendingRequests || undefined),
+    ...present("maxRequests", http?.http2MaxRequests || undefined),
+    ...present("maxRetries", http?.maxRetries || undefined),
+    ...present("maxRequestsPerConnection", http?.maxRequestsPerConnection || undefined),
+    ...present("idleTimeoutMs", durationMs(http?.idleTimeout)),
+    ...present("maxConnectionDurationMs", durationMs(tcp?.maxConnectionDuration)),
+    ...present("tcpKeepalive", tcp?.tcpKeepalive && compileKeepalive(tcp.tcpKeepalive)),
+  };
+}
+
+export function compileRetryBudget(input: z.infer<typeof retryBudgetField>): RetryBudget {
+  return {
+    fraction: input.percent === undefined ? defaultRetryBudget.fraction : input.percent / 100,
+    minConcurrency: input.minRetryConcurrency ?? defaultRetryBudget.minConcurrency,
+  };
+}
+
+function compileKeepalive(input: {
+  probes?: number | undefined;
+  time?: string | undefined;
+  interval?: string | undefined;
+}): TcpKeepalive {
+  const seconds = (text: string | undefined) =>
+    text === undefined ? undefined : Math.floor(durationMs(text) / 1000);
+  return {
+    ...present("probes", input.probes || undefined),
+    ...present("timeSeconds", seconds(input.time)),
+    ...present("intervalSeconds", seconds(input.interval)),
+  };
+}
+
+function percentError({ input }: { readonly input?: unknown }): string {
+  return `${String(input)} is not a percentage: it must be from 0 to 100`;
+}
+
+/** `{ key: value }`, or nothing when the value is undefined, as exactOptionalPropertyTypes wants it. */
+function present<K extends string, T>(key: K, value: T | undefined): { readonly [P in K]?: T } {
+  return value === undefined ? {} : ({ [key]: value } as { readonly [P in K]?: T });
+}
