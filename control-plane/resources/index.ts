@@ -2,15 +2,15 @@ import { destinationRule } from "./destination-rule/kind.ts";
 import { gateway } from "./gateway/kind.ts";
 import type { KindDefinition } from "./kind.ts";
 import { serviceEntry } from "./service-entry/kind.ts";
-import { virtualService } from "./virtual-service/kind.ts";
 import { sidecar } from "./sidecar/kind.ts";
+import { virtualService } from "./virtual-service/kind.ts";
 import { workloadEntry } from "./workload-entry/kind.ts";
 
 /** Every kind that the control plane understands. A new kind is a folder, a name in `resource.ts` and a line here. */
 export const kindDefinitions: readonly KindDefinition[] = [
   gateway,
-  virtualService,
   sidecar,
+  virtualService,
   destinationRule,
   serviceEntry,
   workloadEntry,

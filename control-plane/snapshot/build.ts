@@ -36,10 +36,10 @@ export function buildSnapshot(
     destinationRules: buildDestinationRules(live.destinationRules, previous?.destinationRules),
     virtualServices: buildVirtualServices(live.virtualServices, previous?.virtualServices),
     gateways: buildGateways(live.gateways, previous?.gateways),
-  };
-  const snapshot: Snapshot = Object.freeze({
     sidecars: buildSidecars(live.sidecars, previous?.sidecars),
     settings,
+  };
+  const snapshot: Snapshot = Object.freeze({
     ...mesh,
     lineage: previous?.lineage ?? {},
     resources: Object.freeze([...live.byKey.values()].sort(byKey)),

@@ -3,8 +3,8 @@ import type { CompiledGateway } from "../resources/gateway/compiled.ts";
 import type { Kind, Resource } from "../resources/resource.ts";
 import { formatKey } from "../resources/resource.ts";
 import type { CompiledServiceEntry } from "../resources/service-entry/compiled.ts";
-import type { CompiledVirtualService } from "../resources/virtual-service/compiled.ts";
 import type { CompiledSidecar } from "../resources/sidecar/compiled.ts";
+import type { CompiledVirtualService } from "../resources/virtual-service/compiled.ts";
 import type { CompiledWorkloadEntry } from "../resources/workload-entry/compiled.ts";
 import { byAge } from "./order.ts";
 
@@ -12,8 +12,8 @@ import { byAge } from "./order.ts";
 export interface LiveSet {
   readonly byKey: ReadonlyMap<string, Resource>;
   readonly gateways: readonly Resource<CompiledGateway>[];
-  readonly virtualServices: readonly Resource<CompiledVirtualService>[];
   readonly sidecars: readonly Resource<CompiledSidecar>[];
+  readonly virtualServices: readonly Resource<CompiledVirtualService>[];
   readonly destinationRules: readonly Resource<CompiledDestinationRule>[];
   readonly serviceEntries: readonly Resource<CompiledServiceEntry>[];
   readonly workloadEntries: readonly Resource<CompiledWorkloadEntry>[];
@@ -24,9 +24,9 @@ export function liveSet(byKey: ReadonlyMap<string, Resource>): LiveSet {
   return {
     byKey,
     gateways: ofKind<CompiledGateway>(sorted, "Gateway"),
+    sidecars: ofKind<CompiledSidecar>(sorted, "Sidecar"),
     virtualServices: ofKind<CompiledVirtualService>(sorted, "VirtualService"),
     destinationRules: ofKind<CompiledDestinationRule>(sorted, "DestinationRule"),
-    sidecars: ofKind<CompiledSidecar>(sorted, "Sidecar"),
     serviceEntries: ofKind<CompiledServiceEntry>(sorted, "ServiceEntry"),
     workloadEntries: ofKind<CompiledWorkloadEntry>(sorted, "WorkloadEntry"),
   };

@@ -63,12 +63,12 @@ export function visibleService(
   services: ServiceIndex,
   hostname: string,
   namespace: string,
+  imports: (service: MeshService) => boolean = () => true,
 ): MeshService | undefined {
   const candidates = services.byHostname.get(hostname)?.filter(imports);
   return (
     candidates?.find((service) => service.namespace === namespace) ??
     candidates?.find((service) => isVisible(service.exportTo, service.namespace, namespace))
-  imports: (service: MeshService) => boolean = () => true,
   );
 }
 

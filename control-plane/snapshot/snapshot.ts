@@ -5,8 +5,8 @@ import type { Source } from "../../common/model/source.ts";
 import type { CompiledSubset, TrafficPolicy } from "../resources/destination-rule/compiled.ts";
 import type { CompiledServer } from "../resources/gateway/compiled.ts";
 import type { Resource, ResourceKey } from "../resources/resource.ts";
-import type { CompiledHttpMatch } from "../resources/virtual-service/compiled.ts";
 import type { CompiledSidecar, OutboundPolicy } from "../resources/sidecar/compiled.ts";
+import type { CompiledHttpMatch } from "../resources/virtual-service/compiled.ts";
 import type { DestinationRuleIndex } from "./destination-rules.ts";
 import type { Held, ResourceProblem } from "./problems.ts";
 import type { ServiceIndex } from "./services.ts";
@@ -32,16 +32,15 @@ export interface Snapshot {
   readonly destinationRules: DestinationRuleIndex;
   /** Oldest first. */
   readonly gateways: readonly MeshGateway[];
-  /** Changes that would make a reference dangle, and what they wait for. */
   /** Oldest first. */
   readonly sidecars: readonly MeshSidecar[];
   readonly settings: MeshSettings;
+  /** Changes that would make a reference dangle, and what they wait for. */
   readonly held: readonly Held[];
   /** Everything worth telling about the live resources and the held ones. */
   readonly problems: readonly ResourceProblem[];
 }
 
-/** A destination, made of all ServiceEntries of one namespace that name its host. Its endpoints live apart: they change more often. */
 /** What the control plane was told about the whole mesh. */
 export interface MeshSettings {
   /** The namespace whose default Sidecar and whose exported DestinationRules hold for all (Istio's rootNamespace). */
@@ -59,6 +58,7 @@ export interface MeshSidecar extends Omit<CompiledSidecar, "kind"> {
   readonly key: ResourceKey;
 }
 
+/** A destination, made of all ServiceEntries of one namespace that name its host. Its endpoints live apart: they change more often. */
 export interface MeshService
   extends Pick<Service, "location" | "resolution" | "addresses" | "exportTo" | "source"> {
   /** `namespace/hostname` */

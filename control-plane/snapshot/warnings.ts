@@ -11,8 +11,8 @@ import type { ResourceProblem } from "./problems.ts";
 import { keyOf, positionOf } from "./problems.ts";
 import { referencesOf } from "./references.ts";
 import { serviceProblems } from "./services.ts";
-import type { Snapshot } from "./snapshot.ts";
 import { sidecarProblems } from "./sidecars.ts";
+import type { Snapshot } from "./snapshot.ts";
 import { delegateWarnings, finderOf, virtualServiceProblems } from "./virtual-services.ts";
 
 type Joined = Omit<Snapshot, "lineage" | "resources" | "held" | "problems">;
@@ -24,8 +24,8 @@ export function findWarnings(live: LiveSet, mesh: Joined): ResourceProblem[] {
     ...destinationRuleProblems(live.destinationRules),
     ...emptySubsets(live, mesh),
     ...virtualServiceProblems(live.virtualServices, mesh.virtualServices),
-    ...delegateWarnings(live.virtualServices),
     ...sidecarProblems(live, mesh.services),
+    ...delegateWarnings(live.virtualServices),
     ...live.virtualServices.flatMap((resource) => [
       ...unknownHosts(resource, mesh),
       ...unknownGateways(resource, mesh),
