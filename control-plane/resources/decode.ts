@@ -9,6 +9,7 @@ import { compileLabels } from "./fields/labels.ts";
 import type { KindDefinition, SpecContext } from "./kind.ts";
 import type { ObjectFrame } from "./metadata.ts";
 import { defaultNamespace, objectFrame } from "./metadata.ts";
+import { checkOwnAnnotations } from "./own-annotations.ts";
 import { checkPlainObject } from "./plain-object.ts";
 import { recognize } from "./recognize.ts";
 import type { Resource } from "./resource.ts";
@@ -49,7 +50,11 @@ function decodeKind(
   const metadata = frame.value?.metadata;
   const spec = specContext(definition, metadata, context);
   const read = object["spec"] === undefined ? missingSpec : definition.read(object["spec"], spec);
-  const found = [...frame.problems, ...below(["spec"], read.problems)];
+  const found = [
+    ...frame.problems,
+    ...checkOwnAnnotations(spec.annotations),
+    ...below(["spec"], read.problems),
+  ];
   const problems = found.map((problem) => place(problem, context)).sort(byPlace);
   const isFine = problems.every((problem) => problem.severity === "warning");
   if (!isFine || metadata === undefined || read.compiled === undefined) return failed(problems);
@@ -59,7 +64,7 @@ function decodeKind(
     name: spec.name,
     apiVersion: String(object["apiVersion"]),
     labels: spec.labels,
-    annotations: compileLabels(metadata.annotations),
+    annotations: spec.annotations,
     version: contentVersion(object),
     createdAt: context.now,
     source: spec.sourceOf([]),
@@ -85,6 +90,7 @@ function specContext(
     namespace,
     name,
     labels: compileLabels(metadata?.labels),
+    annotations: compileLabels(metadata?.annotations),
     sourceOf(path) {
       const at = context.locate?.(path.length === 0 ? [] : ["spec", ...path]);
       return { kind, namespace, name, ...(at ? { file: at.file, line: at.line } : {}) };

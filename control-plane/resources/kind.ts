@@ -11,6 +11,7 @@ export interface SpecContext {
   readonly namespace: string;
   readonly name: string;
   readonly labels: Labels;
+  readonly annotations: Labels;
   /** The provenance of a part of the spec; the path starts inside `spec`. */
   sourceOf(path: FieldPath): Source;
 }
@@ -50,11 +51,25 @@ export interface KindParts<S extends z.ZodObject>
   compile(spec: z.infer<S>, context: SpecContext): CompiledResource;
 }
 
+/** A kind of Istio's, under the names that Istio gives it. */
 export function defineNetworkingKind<S extends z.ZodObject>(parts: KindParts<S>): KindDefinition {
+  return defineKind("networking.istio.io", ["v1", "v1beta1", "v1alpha3"], parts);
+}
+
+/** A kind of our own, for what Istio's and Gateway API's can't say. */
+export function defineOwnKind<S extends z.ZodObject>(parts: KindParts<S>): KindDefinition {
+  return defineKind("weft.dev", ["v1alpha1"], parts);
+}
+
+function defineKind<S extends z.ZodObject>(
+  group: string,
+  versions: readonly string[],
+  parts: KindParts<S>,
+): KindDefinition {
   return {
     ...parts,
-    group: "networking.istio.io",
-    versions: ["v1", "v1beta1", "v1alpha3"],
+    group,
+    versions,
     read(spec, context) {
       const checked = checkSchema(parts.schema, spec);
       const further = checked.value === undefined ? [] : parts.validate(checked.value, context);

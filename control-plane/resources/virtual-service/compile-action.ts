@@ -12,6 +12,8 @@ import { authoritiesOf, compileHeaderOperations } from "../fields/header-operati
 import { resolveHost } from "../fields/host.ts";
 import type { Percent } from "../fields/numbers.ts";
 import { percentFraction } from "../fields/numbers.ts";
+import type { SpecContext } from "../kind.ts";
+import { mirrorHostSuffixAnnotation } from "../own-annotations.ts";
 import type { CompiledHttpRule } from "./compiled.ts";
 import { compileCors } from "./cors.ts";
 import { compileFault } from "./fault.ts";
@@ -19,9 +21,9 @@ import { compileRetries } from "./retries.ts";
 import type { DestinationInput, DirectResponseInput, HttpRule, RedirectInput } from "./schema.ts";
 
 /** Everything that a rule does with a request that it matched. */
-export function compileAction(rule: HttpRule, namespace: string): NonNullable<CompiledHttpRule["route"]> {
+export function compileAction(rule: HttpRule, context: SpecContext): NonNullable<CompiledHttpRule["route"]> {
   return {
-    action: compileRouteAction(rule, namespace),
+    action: compileRouteAction(rule, context),
     requestHeaders: compileHeaderOperations(rule.headers?.request),
     responseHeaders: compileHeaderOperations(rule.headers?.response),
     ...(rule.corsPolicy ? { cors: compileCors(rule.corsPolicy) } : {}),
@@ -29,13 +31,14 @@ export function compileAction(rule: HttpRule, namespace: string): NonNullable<Co
   };
 }
 
-function compileRouteAction(rule: HttpRule, namespace: string): RouteAction<ServiceReference> {
+function compileRouteAction(rule: HttpRule, context: SpecContext): RouteAction<ServiceReference> {
   if (rule.redirect) return compileRedirect(rule.redirect);
   if (rule.directResponse) return compileDirectResponse(rule.directResponse);
-  return compileForward(rule, namespace);
+  return compileForward(rule, context);
 }
 
-function compileForward(rule: HttpRule, namespace: string): ForwardAction<ServiceReference> {
+function compileForward(rule: HttpRule, context: SpecContext): ForwardAction<ServiceReference> {
+  const { namespace } = context;
   const routes = rule.route ?? [];
   const timeoutMs = durationMs(rule.timeout);
   const rewrite = compileRewrite(rule);
@@ -51,7 +54,7 @@ function compileForward(rule: HttpRule, namespace: string): ForwardAction<Servic
     ...(rewrite ? { rewrite } : {}),
     ...(timeoutMs ? { timeoutMs } : {}),
     ...(rule.retries ? { retry: compileRetries(rule.retries) } : {}),
-    mirrors: compileMirrors(rule, namespace),
+    mirrors: compileMirrors(rule, context),
   };
 }
 
@@ -74,7 +77,7 @@ function compileRewrite(rule: HttpRule): Rewrite | undefined {
   return Object.keys(rewrite).length === 0 ? undefined : rewrite;
 }
 
-function compileMirrors(rule: HttpRule, namespace: string): Mirror<ServiceReference>[] {
+function compileMirrors(rule: HttpRule, { namespace, annotations }: SpecContext): Mirror<ServiceReference>[] {
   const deprecated = rule.mirrorPercent ?? rule.mirror_percent;
   const share: Percent | undefined =
     rule.mirrorPercentage ?? (deprecated === undefined ? undefined : { value: deprecated });
@@ -83,7 +86,7 @@ function compileMirrors(rule: HttpRule, namespace: string): Mirror<ServiceRefere
     .map(({ destination, percentage }) => ({
       destination: compileDestination(destination, namespace),
       fraction: percentage === undefined ? 1 : percentFraction(percentage),
-      shadowHostSuffix: false,
+      shadowHostSuffix: annotations[mirrorHostSuffixAnnotation] === "true",
     }))
     .filter((mirror) => mirror.fraction > 0);
 }

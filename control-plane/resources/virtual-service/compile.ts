@@ -51,7 +51,7 @@ function compileRule(rule: HttpRule, index: number, context: SpecContext): Compi
             name: rule.delegate.name ?? "",
           },
         }
-      : { route: compileAction(rule, context.namespace) }),
+      : { route: compileAction(rule, context) }),
   };
 }
 
