@@ -2,6 +2,7 @@ import { request } from "undici";
 import type { Problem } from "../common/base/problem.ts";
 import type { Source } from "../common/model/source.ts";
 import { CliError, invalidInput, wrongUse } from "./cli-error.ts";
+import type { ExplainAnswer } from "./format-explanation.ts";
 
 /** What `POST /resources` says. Shapes as in control-plane/admin. */
 export interface ApplyAnswer {
@@ -113,9 +114,9 @@ export class ControlPlaneClient {
     return ((await this.#call("GET", "/proxies")) as { proxies: readonly ListedProxy[] }).proxies;
   }
 
-  /** The live resources as `snapshot/saved-resource.ts` writes them. */
-  async snapshot(): Promise<readonly unknown[]> {
-    return ((await this.#call("GET", "/snapshot")) as { resources: readonly unknown[] }).resources;
+  /** Which rule takes a request; `question` is that of docs/reference/http-api.md. */
+  async explain(question: object): Promise<ExplainAnswer> {
+    return (await this.#call("POST", "/explain", 0, JSON.stringify(question))) as ExplainAnswer;
   }
 
   async #call(method: "GET" | "POST" | "DELETE", path: string, waitMs = 0, body?: string): Promise<unknown> {

@@ -1,11 +1,11 @@
 import { Command, Option } from "commander";
-import type { Snapshot } from "../control-plane/snapshot/snapshot.ts";
-import { CliError, wrongUse } from "./cli-error.ts";
+import { invalidInput } from "./cli-error.ts";
 import { readCliConfig } from "./config.ts";
 import { ControlPlaneClient } from "./control-plane-client.ts";
+import type { ExplainAnswer } from "./format-explanation.ts";
 import { formatExplanation } from "./format-explanation.ts";
 import { loadResources } from "./load-resources.ts";
-import { labelsFromArgument, requestFromArguments } from "./request-arguments.ts";
+import { checkedHeaders, labelsFromArgument } from "./request-arguments.ts";
 
 interface ExplainOptions {
   readonly header: readonly string[];
@@ -42,23 +42,23 @@ export function explainCommand(): Command {
 }
 
 async function explain(method: string, url: string, options: ExplainOptions): Promise<void> {
-  const { request, port: urlPort } = requestFromArguments(method, url, options.header);
-  const from = labelsFromArgument("--from", options.from ?? "");
-  const gateway =
-    options.gateway === undefined ? undefined : labelsFromArgument("--gateway", options.gateway);
-  const [snapshot, { explainRequest, gatewayPorts }] = await Promise.all([
-    snapshotFor(options),
-    import("./explain-request.ts"),
-  ]);
-  const asker = {
-    kind: gateway === undefined ? ("sidecar" as const) : ("gateway" as const),
+  const headers = checkedHeaders(method, url, options.header);
+  const isGateway = options.gateway !== undefined;
+  const labels = isGateway
+    ? labelsFromArgument("--gateway", options.gateway)
+    : labelsFromArgument("--from", options.from ?? "");
+  const question = {
+    method: method.toUpperCase(),
+    url,
+    headers,
+    kind: isGateway ? "gateway" : "sidecar",
     namespace: options.namespace,
-    labels: gateway ?? from,
+    labels,
   };
-  const port = gateway === undefined ? urlPort : serverPort(gatewayPorts(snapshot, gateway), urlPort);
-  const explanation = explainRequest(snapshot, asker, request, port);
-  if (explanation === undefined)
-    throw new CliError(1, `weft explain: no route is bound to port ${port} of that gateway`);
+  const explanation =
+    options.config.length > 0
+      ? await explainFiles(question, options.config)
+      : await new ControlPlaneClient(options.controlPlane, "explain").explain(question);
   process.stdout.write(
     options.output === "json"
       ? `${JSON.stringify(explanation, undefined, 2)}\n`
@@ -66,29 +66,14 @@ async function explain(method: string, url: string, options: ExplainOptions): Pr
   );
 }
 
-async function snapshotFor({ config, controlPlane }: ExplainOptions): Promise<Snapshot> {
-  if (config.length > 0) {
-    const { snapshot, problems } = await loadResources("explain", config, { together: false });
-    if (problems.length > 0) throw new CliError(1, problems);
-    return snapshot;
-  }
-  const client = new ControlPlaneClient(controlPlane, "explain");
-  const [saved, { restoreResource }, { buildSnapshot }] = await Promise.all([
-    client.snapshot(),
-    import("../control-plane/snapshot/saved-resource.ts"),
-    import("../control-plane/snapshot/build.ts"),
-  ]);
-  return buildSnapshot(saved.flatMap((one) => restoreResource(one) ?? []));
-}
-
-/** In local mode a gateway's server port is not the port in the URL; with one server there is no doubt which is meant. */
-function serverPort(ports: readonly number[], asked: number): number {
-  if (ports.length === 0) throw new CliError(1, "weft explain: no Gateway resource selects those labels");
-  if (ports.includes(asked)) return asked;
-  if (ports.length === 1) return ports[0]!;
-  throw wrongUse(
-    `weft explain: that gateway has servers at ports ${ports.join(", ")}; put one of them into the URL`,
-  );
+/** As the control plane would answer, had it these files and nothing else. */
+async function explainFiles(question: object, paths: readonly string[]): Promise<ExplainAnswer> {
+  const { snapshot, problems } = await loadResources("explain", paths, { together: false });
+  if (problems.length > 0) throw invalidInput(problems);
+  const { answerExplainQuestion } = await import("../control-plane/translate/explain-question.ts");
+  const answer = answerExplainQuestion(snapshot, question);
+  if (!answer.ok) throw invalidInput(answer.problems);
+  return answer.value;
 }
 
 function collect(value: string, before: readonly string[]): readonly string[] {

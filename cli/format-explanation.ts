@@ -10,12 +10,20 @@ export interface LeftOutRule {
   readonly why: string;
 }
 
+/** What `POST /explain` answers. */
+export interface ExplainAnswer extends Explanation {
+  readonly leftOut: readonly LeftOutRule[];
+  readonly hint?: string;
+}
+
 /** The explanation for people: outcome first, then each rule with its verdict, reason and place. */
-export function formatExplanation(
-  explanation: Explanation & { readonly leftOut?: readonly LeftOutRule[] },
-): string {
-  const { virtualHost, chosen, routes, outcome, leftOut = [] } = explanation;
-  if (virtualHost === undefined) return `${outcome}\n`;
+export function formatExplanation(explanation: ExplainAnswer): string {
+  const { virtualHost, chosen, routes, outcome, leftOut, hint } = explanation;
+  const hinted = hint === undefined ? "" : `hint   ${hint}\n`;
+  if (virtualHost === undefined) {
+    const rows = leftOut.map(leftOutRow);
+    return `${outcome}\n${hinted}${rows.length === 0 ? "" : `\n${formatTable(header, rows)}`}`;
+  }
   const facts: [string, string][] = [["host", `${virtualHost.name} (by its domain ${virtualHost.domain})`]];
   if (chosen === undefined) facts.push(["route", outcome]);
   else {
@@ -28,10 +36,16 @@ export function formatExplanation(
   }
   const rows = [
     ...routes.map((route) => [mark[route.verdict], route.name, route.why, place(route).trim()]),
-    ...leftOut.map(({ name, source, why }) => ["left out", name, why, formatSource(source)]),
+    ...leftOut.map(leftOutRow),
   ];
   const facing = facts.map(([name, value]) => `${name.padEnd(7)}${value}\n`).join("");
-  return `${facing}\n${formatTable(["", "RULE", "WHY", "WHERE"], rows)}`;
+  return `${facing}${hinted}\n${formatTable(header, rows)}`;
+}
+
+const header = ["", "RULE", "WHY", "WHERE"];
+
+function leftOutRow({ name, source, why }: LeftOutRule): readonly string[] {
+  return ["left out", name, why, formatSource(source)];
 }
 
 const mark = { chosen: "chosen", lost: "lost", "never-reached": "not tried" } as const;

@@ -1,39 +1,20 @@
 import { describe, expect, it } from "vitest";
-import { labelsFromArgument, requestFromArguments } from "./request-arguments.ts";
+import { checkedHeaders, labelsFromArgument } from "./request-arguments.ts";
 
-describe("requestFromArguments", () => {
-  it("it keeps the path as written and joins repeated headers", () => {
-    const { request, port } = requestFromArguments("get", "HTTP://review:9080/a/../b%2f?x=1#there", [
-      "X-A: 1",
-      "x-a:2",
-    ]);
-    expect({ ...request, port }).toMatchObject({
-      method: "GET",
-      scheme: "http",
-      authority: "review:9080",
-      path: "/a/../b%2f?x=1",
-      port: 9080,
+describe("checkedHeaders", () => {
+  it("keeps all values of a header, in order", () => {
+    expect(checkedHeaders("GET", "http://review:9080/", ["X-A: 1", "Host:review", "X-A:2"])).toEqual({
+      "X-A": ["1", "2"],
+      Host: ["review"],
     });
-    expect([request.header("x-a"), request.header("x-b")]).toEqual(["1,2", undefined]);
   });
 
-  it.each([
-    ["http://a", 80],
-    ["https://a?q", 443],
-    ["http://[::1]:81/", 81],
-    ["review:9080/x", 9080],
-    ["http://a/b:99/c", 80],
-  ])("it reads the port of %s as %i", (url, port) => {
-    expect(requestFromArguments("GET", url, []).port).toBe(port);
+  it.each(["ftp://review/", "http:///x", ""])("refuses %j", (url) => {
+    expect(() => checkedHeaders("GET", url, [])).toThrow(/^weft explain: .*use http|names no host/);
   });
 
-  it("it takes another Host from the headers, and keeps the URL's port", () => {
-    const { request, port } = requestFromArguments("GET", "http://localhost:15101/", ["Host: review"]);
-    expect([request.authority, port]).toEqual(["review", 15101]);
-  });
-
-  it.each(["ftp://review/", "http:///x", ""])("it refuses %j", (url) => {
-    expect(() => requestFromArguments("GET", url, [])).toThrow(/^weft explain: .*use http|names no host/);
+  it("refuses what is no method", () => {
+    expect(() => checkedHeaders("GET /", "http://a/", [])).toThrow(/is not an HTTP method/);
   });
 });
 

@@ -1,31 +1,31 @@
 import { hypotheticalRequest } from "../common/routing/hypothetical-request.ts";
-import type { RequestView } from "../common/routing/request-view.ts";
 import { wrongUse } from "./cli-error.ts";
 
-/** The request that `weft explain METHOD URL -H …` describes, and the port that its URL names. Throws wrong use. */
-export function requestFromArguments(
+/**
+ * The headers of `weft explain METHOD URL -H …` as the control plane is asked about them: each name as first written, with
+ * all its values. Throws wrong use for what is no request.
+ */
+export function checkedHeaders(
   method: string,
   url: string,
   headerTexts: readonly string[],
-): { readonly request: RequestView; readonly port: number } {
+): Readonly<Record<string, readonly string[]>> {
+  if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(method))
+    throw wrongUse(`weft explain: ${JSON.stringify(method)} is not an HTTP method`);
   const headers = headerTexts.map((text): [string, string] => {
     const colon = text.indexOf(":");
     if (colon < 1) throw wrongUse(`weft explain: -H ${JSON.stringify(text)} is not 'name: value'`);
     return [text.slice(0, colon).trim(), text.slice(colon + 1).trim()];
   });
-  const request = hypotheticalRequest({ method: method.toUpperCase(), url, headers });
+  const request = hypotheticalRequest({ method, url, headers });
   if (!request.ok) {
     const [problem] = request.problems;
     throw wrongUse(
       `weft explain: ${problem?.why ?? "the URL cannot be read"}${problem?.hint ? `; ${problem.hint}` : ""}`,
     );
   }
-  const port = /^(?:[^:/]+:\/\/)?[^/?#]*:(\d+)(?:[/?#]|$)/.exec(url)?.[1];
-  const { scheme } = request.value;
-  return {
-    request: request.value,
-    port: port === undefined ? (scheme === "https" ? 443 : 80) : Number(port),
-  };
+  const byName = Map.groupBy(headers, ([name]) => name);
+  return Object.fromEntries([...byName].map(([name, all]) => [name, all.map(([, value]) => value)]));
 }
 
 /** `k=v,…` as labels. Throws wrong use naming the option. */

@@ -1,6 +1,5 @@
 import type { Clock } from "../common/base/clock.ts";
 import type { ControlPlaneApi, ReportedProblem, SettledView } from "./admin/api.ts";
-import { answerExplainQuestion } from "./explain-question.ts";
 import type { LiveMesh } from "./live-mesh.ts";
 import type { Publisher } from "./publisher.ts";
 import { formatKey } from "./resources/resource.ts";
@@ -10,6 +9,7 @@ import { proxyName, proxyView, round } from "./status/proxy-views.ts";
 import { resourceStatuses, versionNumber } from "./status/resource-status.ts";
 import type { StateFolder } from "./store/state-folder.ts";
 import type { Store } from "./store/store.ts";
+import { answerExplainQuestion } from "./translate/explain-question.ts";
 
 export interface ApiParts {
   readonly store: Store;

@@ -80,6 +80,8 @@ export async function startControlPlane(
       disconnected: ({ node }) => log.debug(`${node.name}.${node.namespace} disconnected`, { id: node.id }),
       acked: (_peer, kind) => metrics.acked(kind),
       nacked: (_peer, kind) => metrics.nacked(kind),
+      failed: ({ node }, err) =>
+        log.error(`${node.name}.${node.namespace} gets nothing new, because of a fault of ours`, { err }),
       pushed: (outcome) => publisher.pushed(outcome),
     },
   });

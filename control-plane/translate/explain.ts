@@ -1,6 +1,8 @@
+import { closestName } from "../../common/base/closest.ts";
 import type { Labels } from "../../common/model/endpoint.ts";
 import type { ProxyNode } from "../../common/model/node.ts";
 import { proxyNodeId } from "../../common/model/node.ts";
+import type { RouteConfiguration } from "../../common/model/route.ts";
 import type { Explanation } from "../../common/routing/explain.ts";
 import { explainRoute } from "../../common/routing/explain.ts";
 import type { RequestView } from "../../common/routing/request-view.ts";
@@ -23,6 +25,8 @@ export interface Asker {
 /** What the matcher says, and the rules for the same host that this proxy was not given at all. */
 export interface RequestExplanation extends Explanation {
   readonly leftOut: readonly SkippedRule[];
+  /** What was perhaps meant, when no rule of any service takes the request. */
+  readonly hint?: string;
 }
 
 /**
@@ -33,7 +37,7 @@ export function explainRequest(
   snapshot: Snapshot,
   asker: Asker,
   request: RequestView,
-  port: number,
+  port = 80,
 ): RequestExplanation | undefined {
   const resources = translate(snapshot, nodeOf(asker));
   const name = asker.kind === "sidecar" ? httpProxy : routeConfigurationName(port);
@@ -44,7 +48,23 @@ export function explainRequest(
     request,
   );
   const leftOut = leftOutFor(resources.skipped, request.authority, explanation.virtualHost?.name);
-  return { ...explanation, leftOut };
+  const { virtualHost } = explanation;
+  const hint =
+    virtualHost === undefined || virtualHost.domain === "*"
+      ? perhapsMeant(configuration, request.authority)
+      : undefined;
+  return { ...explanation, leftOut, ...(hint !== undefined && { hint }) };
+}
+
+/** A known host whose name is much like it. */
+function perhapsMeant({ virtualHosts }: RouteConfiguration, authority: string): string | undefined {
+  const known = new Set(virtualHosts.flatMap(({ domains }) => domains.map(withoutPort)));
+  const meant = closestName(withoutPort(authority).toLowerCase(), known);
+  return meant === undefined ? undefined : `did you mean ${meant}?`;
+}
+
+function withoutPort(authority: string): string {
+  return authority.replace(/:\d+$/, "");
 }
 
 /** The ports of the Gateway servers that a gateway with these labels opens. */

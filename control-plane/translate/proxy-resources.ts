@@ -32,7 +32,10 @@ export interface SkippedRule {
   readonly why: string;
 }
 
-/** The left out rules that an author may have meant for a request: those of its virtual host, and those for its host. */
+/**
+ * The left out rules that an author may have meant for a request: those of its virtual host, and those for its host. A rule
+ * for `*` is meant for no host in particular, such as every rule of a gateway.
+ */
 export function leftOutFor(
   skipped: readonly SkippedRule[],
   authority: string,
@@ -42,7 +45,8 @@ export function leftOutFor(
   return skipped.filter(
     (rule) =>
       (rule.virtualHost !== undefined && rule.virtualHost === virtualHost) ||
-      (rule.virtualHost === undefined && rule.hosts.some((pattern) => covers(pattern, host))),
+      (rule.virtualHost === undefined &&
+        rule.hosts.some((pattern) => pattern !== "*" && covers(pattern, host))),
   );
 }
 

@@ -2,15 +2,14 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { formatProblem } from "../common/base/problem.ts";
 import type { Snapshot } from "../control-plane/snapshot/snapshot.ts";
-import type { Asker } from "./explain-request.ts";
-import { explainRequest, gatewayPorts } from "./explain-request.ts";
+import { answerExplainQuestion } from "../control-plane/translate/explain-question.ts";
 import { formatExplanation } from "./format-explanation.ts";
 import { loadResources } from "./load-resources.ts";
 import { generateResources } from "./local-mesh/generate-resources.ts";
 import { parseMeshFile } from "./local-mesh/mesh-file.ts";
 import { planPorts } from "./local-mesh/port-plan.ts";
-import { requestFromArguments } from "./request-arguments.ts";
 
 /** The shop's own resources with the A/B scenario over them, joined as a control plane would. */
 let snapshot: Snapshot;
@@ -33,17 +32,19 @@ beforeAll(async () => {
   }
 });
 
-const sidecar: Asker = { kind: "sidecar", namespace: "default", labels: { app: "cart" } };
-const gateway: Asker = { kind: "gateway", namespace: "default", labels: { istio: "ingressgateway" } };
+const sidecar = { labels: { app: "cart" } };
+const gateway = { kind: "gateway", labels: { istio: "ingressgateway" } };
 
-function explain(asker: Asker, url: string, headers: readonly string[] = [], port = 80) {
-  return explainRequest(snapshot, asker, requestFromArguments("GET", url, headers).request, port);
+function explain(asker: object, url: string, headers: object = {}) {
+  const answer = answerExplainQuestion(snapshot, { ...asker, url, headers });
+  if (!answer.ok) throw new Error(answer.problems.map(formatProblem).join("\n"));
+  return answer.value;
 }
 
-describe("explainRequest", () => {
-  it("it says for a sidecar which rule takes the request, from which line, and why the other lost", () => {
+describe("weft explain", () => {
+  it("says for a sidecar which rule takes the request, from which line, and why the other lost", () => {
     const text = formatExplanation(
-      explain(sidecar, "http://product:9080/productms/products", ["end-user: Y"])!,
+      explain(sidecar, "http://product:9080/productms/products", { "end-user": "Y" }),
     );
     expect(text.split("\n").map((line) => line.replaceAll(/ {2,}/g, "  "))).toEqual([
       "host  product.default.svc.cluster.local:9080 (by its domain product:9080)",
@@ -57,27 +58,26 @@ describe("explainRequest", () => {
     ]);
   });
 
-  it("it asks as a gateway through the same rule", () => {
-    const explained = explain(gateway, "http://localhost:8080/productms/products", ["end-user: X"]);
-    expect(explained?.chosen?.destinations).toEqual([
+  it("asks as a gateway through the same rule", () => {
+    const explained = explain(gateway, "http://localhost:8080/productms/products", { "end-user": "X" });
+    expect(explained.chosen?.destinations).toEqual([
       { cluster: "outbound|9080|v2|product.default.svc.cluster.local", weight: expect.any(Number), share: 1 },
     ]);
-    expect(explained?.routes.find(({ name }) => name === "ui")).toMatchObject({
+    expect(explained.routes.find(({ name }) => name === "ui")).toMatchObject({
       verdict: "lost",
       why: "path /productms/products does not start with /ui",
     });
   });
 
-  it("it knows redirects, prefixes by path, and ports without routes", () => {
-    expect(formatExplanation(explain(gateway, "http://localhost/")!)).toContain("a redirect");
-    expect(explain(sidecar, "http://localhost:15101/api/order/orders")?.chosen?.name).toBe("order-by-path");
-    expect(explain(gateway, "http://localhost/", [], 8443)).toBeUndefined();
+  it("knows redirects, prefixes by path, and ports without routes", () => {
+    expect(formatExplanation(explain(gateway, "http://localhost/"))).toContain("a redirect");
+    expect(explain(sidecar, "http://localhost:15101/api/order/orders").chosen?.name).toBe("order-by-path");
   });
-});
 
-describe("gatewayPorts", () => {
-  it("it finds the servers of the Gateways that select the labels", () => {
-    expect(gatewayPorts(snapshot, gateway.labels)).toEqual([80]);
-    expect(gatewayPorts(snapshot, { istio: "other" })).toEqual([]);
+  it("says what was perhaps meant by a host that nobody knows", () => {
+    const mistyped = explain(sidecar, "http://prodct:9080/");
+    expect(mistyped.hint).toBe("did you mean product?");
+    expect(formatExplanation(mistyped)).toContain("hint   did you mean product?");
+    expect(explain(sidecar, "http://example.org/").hint).toBeUndefined();
   });
 });
