@@ -14,6 +14,7 @@ import { ClusterManager } from "./cluster/cluster-manager.ts";
 import { systemResolver } from "./cluster/resolver.ts";
 import type { ProxySettings } from "./config.ts";
 import { ConfigSink } from "./config-sink.ts";
+import { CircuitSet } from "./filters/circuit-set.ts";
 import type { FilterContext } from "./filters/filter.ts";
 import { buildRouteService } from "./filters/route-service.ts";
 import { noteProgress } from "./first-config.ts";
@@ -28,7 +29,9 @@ import { applyRestored, toUpdates } from "./restore.ts";
 import { runUntilSignal } from "./run.ts";
 import { LastGood } from "./state/last-good.ts";
 import type { ProxyConfig } from "./state/proxy-config.ts";
+import { circuitsNamedBy } from "./state/proxy-config.ts";
 import { ResourceState } from "./state/resource-state.ts";
+import { circuitMetrics } from "./telemetry/circuit-metrics.ts";
 import type { Log } from "./telemetry/log.ts";
 import { createLog } from "./telemetry/log.ts";
 import { createTelemetry } from "./telemetry-set.ts";
@@ -107,9 +110,11 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
   });
 
   // --- routes and listeners ---
+  const circuits = new CircuitSet(clock);
   const context: FilterContext = {
     clock,
     random,
+    circuits,
     upstream: (cluster) => clusters.upstream(cluster),
     events: telemetry.filterEvents,
   };
@@ -152,7 +157,12 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
       noteProgress(readiness, state.current, false);
     },
   });
-  const cancelTidying = clock.every(tidyEveryMs, () => sink.tidy());
+  circuitMetrics(telemetry.registry, circuits);
+  const cancelTidying = clock.every(tidyEveryMs, () => {
+    sink.tidy();
+    const named = circuitsNamedBy(state.current);
+    circuits.forgetUnless((policy, cluster) => named.has(`${policy} ${cluster}`));
+  });
 
   let drained: Promise<void> | undefined;
   const drain = (): Promise<void> => {
@@ -170,6 +180,7 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
     readiness,
     config: () => state.current,
     clusters: () => clusters,
+    circuits: () => circuits,
     metrics: telemetry.registry,
     log,
     drain: () => void drain(),
@@ -217,6 +228,7 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
       await xds?.stop();
       listeners.stop();
       clusters.stop();
+      circuits.stop();
       await lastGood?.flush();
       if (adminAddress !== undefined) await admin.stop();
       await telemetry.stop();

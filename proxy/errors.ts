@@ -40,6 +40,7 @@ export const errorCatalogue = {
   no_cluster: { http: 503, grpc: "UNAVAILABLE", flag: "NC", side: "self", retry: false },
   no_healthy_upstream: { http: 503, grpc: "UNAVAILABLE", flag: "UH", side: "upstream", retry: true },
   upstream_overflow: { http: 503, grpc: "UNAVAILABLE", flag: "UO", side: "upstream", retry: false },
+  circuit_open: { http: 503, grpc: "UNAVAILABLE", flag: "UO", side: "upstream", retry: false },
   retry_limit_exceeded: { http: 503, grpc: "UNAVAILABLE", flag: "URX", side: "upstream", retry: false },
   request_timeout: { http: 504, grpc: "UNAVAILABLE", flag: "UT", side: "upstream", retry: false },
   per_try_timeout: { http: 504, grpc: "UNAVAILABLE", flag: "UT", side: "upstream", retry: false },

@@ -98,6 +98,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   chokidar: ["control-plane/sources"],
   fastify: ["control-plane/admin"],
   pino: ["proxy/telemetry", "control-plane"],
+  opossum: ["proxy/filters/circuit.ts"],
   "prom-client": ["proxy/telemetry", "control-plane/admin", "control-plane"],
   undici: ["cli"],
   commander: ["cli"],

@@ -1,3 +1,4 @@
+import type { CircuitBreakerPolicy } from "./circuit-breaker.ts";
 import type { Source } from "./source.ts";
 import type { StringMatch } from "./string-match.ts";
 
@@ -84,6 +85,7 @@ export interface WeightedDestination<D = string> {
   readonly weight: number;
   readonly requestHeaders: HeaderOperations;
   readonly responseHeaders: HeaderOperations;
+  readonly breaker?: CircuitBreakerPolicy<D>;
 }
 
 export interface Mirror<D = string> {

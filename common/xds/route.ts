@@ -1,5 +1,6 @@
 import type { Result } from "../base/result.ts";
 import type { Route, RouteConfiguration, VirtualHost } from "../model/route.ts";
+import { breakersToJson, withBreakers } from "./circuit-breaker.ts";
 import { adsConfigSource } from "./config-source.ts";
 import { fromFilterConfig, toFilterConfig } from "./filter-config.ts";
 import messages from "./generated/messages.js";
@@ -145,6 +146,7 @@ function refuseSharedSettings(
 function toRoute(route: Route): WireRoute {
   const metadata = toWeftMetadata({
     source: sourceToJson(route.source),
+    breakers: breakersToJson(route.action),
     faultDelay: route.fault?.delay?.kind === "exponential" ? "exponential" : undefined,
     redirectPort:
       route.action.kind === "redirect" && typeof route.action.port === "string"
@@ -179,7 +181,12 @@ function fromRoute(route: WireRoute, path: string, reading: Reading): Route {
     name: route.name ?? "",
     ...(source ? { source } : {}),
     match: fromRouteMatch(route.match, `${path}.match`, reading),
-    action: fromAction(route, text(weft, "redirectPort"), path, reading),
+    action: withBreakers(
+      fromAction(route, text(weft, "redirectPort"), path, reading),
+      weft.breakers,
+      `${path}.metadata`,
+      reading,
+    ),
     ...fromHeaderFields(route, path, reading),
     ...fromFilterConfig(route.typedPerFilterConfig, isExponential, `${path}.typedPerFilterConfig`, reading),
   };

@@ -21,6 +21,7 @@ const folders = [
   "workload-entry",
   "gateway",
   "sidecar",
+  "circuit-breaker",
 ];
 
 describe.each(folders)("documents in resources/%s", (folder) => {

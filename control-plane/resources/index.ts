@@ -1,3 +1,4 @@
+import { circuitBreaker } from "./circuit-breaker/kind.ts";
 import { destinationRule } from "./destination-rule/kind.ts";
 import { gateway } from "./gateway/kind.ts";
 import type { KindDefinition } from "./kind.ts";
@@ -14,6 +15,7 @@ export const kindDefinitions: readonly KindDefinition[] = [
   destinationRule,
   serviceEntry,
   workloadEntry,
+  circuitBreaker,
 ];
 
 /** Kinds of the same family that come later: refused by name, because a policy that is silently left out is a hole. */
@@ -22,7 +24,7 @@ export const kindsOfLater: ReadonlyMap<string, readonly string[]> = new Map([
   ["security.istio.io", ["AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication"]],
   ["telemetry.istio.io", ["Telemetry"]],
   ["extensions.istio.io", ["WasmPlugin", "TrafficExtension"]],
-  ["weft.dev", ["CircuitBreaker", "FaultExperiment", "Filter", "RateLimit", "Rollout", "RouteTest"]],
+  ["weft.dev", ["FaultExperiment", "Filter", "RateLimit", "Rollout", "RouteTest"]],
   [
     "gateway.networking.k8s.io",
     [

@@ -9,6 +9,7 @@ export const kinds = [
   "DestinationRule",
   "ServiceEntry",
   "WorkloadEntry",
+  "CircuitBreaker",
 ] as const;
 
 export type Kind = (typeof kinds)[number];
@@ -43,6 +44,7 @@ export function formatKey(key: ResourceKey): string {
 
 /** Discriminated by `kind`; each member is declared in its kind's folder. */
 export type CompiledResource =
+  | import("./circuit-breaker/compiled.ts").CompiledCircuitBreaker
   | import("./virtual-service/compiled.ts").CompiledVirtualService
   | import("./destination-rule/compiled.ts").CompiledDestinationRule
   | import("./service-entry/compiled.ts").CompiledServiceEntry

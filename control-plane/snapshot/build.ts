@@ -1,4 +1,5 @@
 import type { Resource } from "../resources/resource.ts";
+import { indexBreakers } from "./circuit-breakers.ts";
 import { lostReferences, settle } from "./consistency.ts";
 import { buildDestinationRules } from "./destination-rules.ts";
 import { buildEndpoints } from "./endpoints.ts";
@@ -29,12 +30,13 @@ export function buildSnapshot(
     mapByKey(resources),
     (previous && liveByKey.get(previous)) ?? mapByKey(previous?.resources ?? []),
   );
-  const services = buildServices(live.serviceEntries, previous?.services);
+  const breakers = indexBreakers(live.circuitBreakers);
+  const services = buildServices(live.serviceEntries, breakers, previous?.services);
   const mesh = {
     services,
     endpoints: buildEndpoints(services, live.workloadEntries, previous?.endpoints),
     destinationRules: buildDestinationRules(live.destinationRules, previous?.destinationRules),
-    virtualServices: buildVirtualServices(live.virtualServices, previous?.virtualServices),
+    virtualServices: buildVirtualServices(live.virtualServices, breakers, previous?.virtualServices),
     gateways: buildGateways(live.gateways, previous?.gateways),
     sidecars: buildSidecars(live.sidecars, previous?.sidecars),
     settings,

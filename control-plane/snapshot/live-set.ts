@@ -1,3 +1,4 @@
+import type { CompiledCircuitBreaker } from "../resources/circuit-breaker/compiled.ts";
 import type { CompiledDestinationRule } from "../resources/destination-rule/compiled.ts";
 import type { CompiledGateway } from "../resources/gateway/compiled.ts";
 import type { Kind, Resource } from "../resources/resource.ts";
@@ -17,6 +18,7 @@ export interface LiveSet {
   readonly destinationRules: readonly Resource<CompiledDestinationRule>[];
   readonly serviceEntries: readonly Resource<CompiledServiceEntry>[];
   readonly workloadEntries: readonly Resource<CompiledWorkloadEntry>[];
+  readonly circuitBreakers: readonly Resource<CompiledCircuitBreaker>[];
 }
 
 export function liveSet(byKey: ReadonlyMap<string, Resource>): LiveSet {
@@ -29,6 +31,7 @@ export function liveSet(byKey: ReadonlyMap<string, Resource>): LiveSet {
     destinationRules: ofKind<CompiledDestinationRule>(sorted, "DestinationRule"),
     serviceEntries: ofKind<CompiledServiceEntry>(sorted, "ServiceEntry"),
     workloadEntries: ofKind<CompiledWorkloadEntry>(sorted, "WorkloadEntry"),
+    circuitBreakers: ofKind<CompiledCircuitBreaker>(sorted, "CircuitBreaker"),
   };
 }
 

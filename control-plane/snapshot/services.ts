@@ -1,12 +1,13 @@
 import type { Service } from "../../common/model/service.ts";
 import type { Resource } from "../resources/resource.ts";
 import type { CompiledServiceEntry } from "../resources/service-entry/compiled.ts";
+import type { BreakerIndex } from "./circuit-breakers.ts";
 import { clusterLocalName, isVisible } from "./hosts.ts";
 import { compare } from "./order.ts";
 import type { ResourceProblem } from "./problems.ts";
 import { keyOf, positionOf } from "./problems.ts";
 import { keepMap, reuse } from "./reuse.ts";
-import type { MeshService } from "./snapshot.ts";
+import type { MeshService, ServiceBreaker } from "./snapshot.ts";
 
 export interface ServiceIndex {
   /** By `MeshService.key`, sorted by hostname, then namespace. */
@@ -25,6 +26,7 @@ export interface ServicePart {
 /** Groups the ServiceEntries' services by namespace and host. `entries` are oldest first. */
 export function buildServices(
   entries: readonly Resource<CompiledServiceEntry>[],
+  breakers: BreakerIndex,
   previous?: ServiceIndex,
 ): ServiceIndex {
   const parts = new Map<string, ServicePart[]>();
@@ -39,8 +41,11 @@ export function buildServices(
   const services = [...parts].map(([key, contributions]) =>
     reuse(
       previous?.byKey.get(key),
-      contributions.flatMap(({ service, resource }) => [service, resource.createdAt]),
-      () => merge(key, contributions),
+      [
+        ...contributions.flatMap(({ service, resource }) => [service, resource.createdAt]),
+        ...breakers.forService(key),
+      ],
+      () => merge(key, contributions, breakers.forService(key)),
     ),
   );
   services.sort((a, b) => compare(a.hostname, b.hostname) || compare(a.namespace, b.namespace));
@@ -93,7 +98,7 @@ export function serviceProblems(services: ServiceIndex): ResourceProblem[] {
   return problems;
 }
 
-function merge(key: string, parts: readonly ServicePart[]): MeshService {
+function merge(key: string, parts: readonly ServicePart[], breakers: readonly ServiceBreaker[]): MeshService {
   const { resource, service: first } = parts[0]!;
   const ports = new Map(
     parts.toReversed().flatMap(({ service }) => service.ports.map((port) => [port.number, port] as const)),
@@ -111,5 +116,6 @@ function merge(key: string, parts: readonly ServicePart[]): MeshService {
     exportTo: first.exportTo,
     source: first.source,
     createdAt: resource.createdAt,
+    ...(breakers.length > 0 && { breakers }),
   };
 }

@@ -1,3 +1,4 @@
+import type { CircuitBreakerPolicy } from "../../common/model/circuit-breaker.ts";
 import type { Endpoint, Labels } from "../../common/model/endpoint.ts";
 import type { Route } from "../../common/model/route.ts";
 import type { Service, ServicePort, ServiceReference } from "../../common/model/service.ts";
@@ -70,6 +71,15 @@ export interface MeshService
   /** In the order written; the older resource's first. */
   readonly ports: readonly ServicePort[];
   readonly createdAt: number;
+  /** Oldest first; absent when there is none. */
+  readonly breakers?: readonly ServiceBreaker[];
+}
+
+/** A circuit breaker for a service's callers; without subset or port it holds for all of them. */
+export interface ServiceBreaker {
+  readonly subset?: string;
+  readonly port?: number;
+  readonly policy: CircuitBreakerPolicy<ServiceReference>;
 }
 
 export interface ServiceEndpoints {
@@ -95,6 +105,8 @@ export interface MeshRule {
   readonly source: Source;
   readonly matches: readonly CompiledHttpMatch[];
   readonly route: Omit<Route<ServiceReference>, "name" | "match" | "source">;
+  /** Comes before those of the destinations. */
+  readonly breaker?: CircuitBreakerPolicy<ServiceReference>;
 }
 
 /** All DestinationRules of one namespace for one host, merged oldest first. */

@@ -1,5 +1,6 @@
 import type { Resource } from "../resources/resource.ts";
 import type { CompiledVirtualService } from "../resources/virtual-service/compiled.ts";
+import type { BreakerIndex, RouteBreaker } from "./circuit-breakers.ts";
 import type { FindVirtualService } from "./delegates.ts";
 import { expandDelegate, lookUpDelegate } from "./delegates.ts";
 import { bySpecificity, covers } from "./hosts.ts";
@@ -24,6 +25,7 @@ type VirtualServiceResource = Resource<CompiledVirtualService>;
 /** Puts delegates' rules into the places that name them. `resources` are oldest first; their delegates all resolve. */
 export function buildVirtualServices(
   resources: readonly VirtualServiceResource[],
+  breakers: BreakerIndex,
   previous?: VirtualServiceIndex,
 ): VirtualServiceIndex {
   const before = new Map(previous?.all.map((virtual) => [nameOf(virtual.key), virtual]));
@@ -34,8 +36,9 @@ export function buildVirtualServices(
       const delegates = root.compiled.http.map(
         (rule) => rule.delegate && find(`${rule.delegate.namespace}/${rule.delegate.name}`)?.compiled,
       );
-      const inputs = [root.compiled, root.createdAt, ...delegates];
-      return reuse(before.get(nameOf(root)), inputs, () => join(root, find));
+      const own = breakers.forVirtualService(nameOf(root));
+      const inputs = [root.compiled, root.createdAt, ...delegates, ...own];
+      return reuse(before.get(nameOf(root)), inputs, () => join(root, find, own));
     });
   if (previous !== undefined && keepList(previous.all, all) === previous.all) return previous;
   const byHost = new Map<string, MeshVirtualService[]>();
@@ -133,7 +136,11 @@ export function delegateWarnings(resources: readonly VirtualServiceResource[]): 
   return problems;
 }
 
-function join(root: VirtualServiceResource, find: FindVirtualService): MeshVirtualService {
+function join(
+  root: VirtualServiceResource,
+  find: FindVirtualService,
+  breakers: readonly RouteBreaker[],
+): MeshVirtualService {
   const rules = root.compiled.http.flatMap((rule): MeshRule[] => {
     if (rule.delegate !== undefined) {
       const found = lookUpDelegate(root, rule.delegate, find);
@@ -143,7 +150,22 @@ function join(root: VirtualServiceResource, find: FindVirtualService): MeshVirtu
     return [{ name: rule.name, source: rule.source, matches: rule.matches, route: rule.route }];
   });
   const { hosts, gateways, exportTo } = root.compiled;
-  return { key: keyOf(root), createdAt: root.createdAt, hosts, gateways, exportTo, rules };
+  return {
+    key: keyOf(root),
+    createdAt: root.createdAt,
+    hosts,
+    gateways,
+    exportTo,
+    rules: breakers.length === 0 ? rules : rules.map((rule) => withBreaker(rule, breakers)),
+  };
+}
+
+/** The oldest that names the rule, else the oldest for all rules. */
+function withBreaker(rule: MeshRule, breakers: readonly RouteBreaker[]): MeshRule {
+  const found =
+    breakers.find((breaker) => breaker.rule !== undefined && breaker.rule === rule.name) ??
+    breakers.find((breaker) => breaker.rule === undefined);
+  return found === undefined ? rule : { ...rule, breaker: found.policy };
 }
 
 function nameOf({ namespace, name }: { readonly namespace: string; readonly name: string }): string {

@@ -2,6 +2,7 @@ import { isIP } from "node:net";
 import { closestName } from "../../common/base/closest.ts";
 import type { Resource } from "../resources/resource.ts";
 import type { CompiledVirtualService } from "../resources/virtual-service/compiled.ts";
+import { circuitBreakerProblems } from "./circuit-breakers.ts";
 import { destinationRuleProblems } from "./destination-rules.ts";
 import { hasLabels } from "./endpoints.ts";
 import { gatewayName } from "./gateways.ts";
@@ -32,6 +33,7 @@ export function findWarnings(live: LiveSet, mesh: Joined): ResourceProblem[] {
       ...unservedHosts(resource, mesh),
     ]),
     ...unusedDelegates(live),
+    ...circuitBreakerProblems(live.circuitBreakers, mesh),
   ];
 }
 

@@ -1,7 +1,9 @@
+import type { CircuitBreakerPolicy } from "../../common/model/circuit-breaker.ts";
 import { clusterName } from "../../common/model/cluster.ts";
 import type { ForwardAction, Route, RouteAction } from "../../common/model/route.ts";
 import { noHeaderOperations } from "../../common/model/route.ts";
 import type { ServicePort, ServiceReference } from "../../common/model/service.ts";
+import { breakerOf } from "../snapshot/circuit-breakers.ts";
 import type { MeshService, MeshVirtualService } from "../snapshot/snapshot.ts";
 import type { SkippedRule } from "./proxy-resources.ts";
 import type { Place } from "./rule-scope.ts";
@@ -26,7 +28,7 @@ export function translateRules(
   const skipped: SkippedRule[] = [];
   const placed = virtuals.flatMap(({ rules, hosts }) => rules.map((rule) => ({ rule, hosts })));
   for (const { rule, hosts } of placed) {
-    const action = translateAction(rule.route.action, place.port, find);
+    const action = translateAction(rule.route.action, rule.breaker, place.port, find);
     for (const { name, match, scope, source } of rule.matches) {
       const why = scopeFailure(scope, place);
       if (why !== undefined) {
@@ -42,20 +44,28 @@ export function translateRules(
 }
 
 /** The route of a service that no VirtualService speaks of. */
-export function defaultRoute(service: MeshService, port: number): Route {
+export function defaultRoute(service: MeshService, port: number, find: FindService): Route {
+  const breaker = breakerOf(service, undefined, port);
   return {
     name: "default",
     source: service.source,
     match: { path: { kind: "any" }, headers: [], queryParams: [] },
-    action: forwardTo(clusterName("outbound", port, "", service.hostname)),
+    action: forwardTo(
+      clusterName("outbound", port, "", service.hostname),
+      breaker && translateBreaker(breaker, port, find),
+    ),
     requestHeaders: noHeaderOperations,
     responseHeaders: noHeaderOperations,
   };
 }
 
 /** Sends everything to one cluster, retrying only what certainly did not reach it. */
-export function forwardTo(cluster: string): ForwardAction {
-  const operations = { requestHeaders: noHeaderOperations, responseHeaders: noHeaderOperations };
+export function forwardTo(cluster: string, breaker?: CircuitBreakerPolicy): ForwardAction {
+  const operations = {
+    requestHeaders: noHeaderOperations,
+    responseHeaders: noHeaderOperations,
+    ...(breaker && { breaker }),
+  };
   return {
     kind: "forward",
     destinations: [{ destination: cluster, weight: 1, ...operations }],
@@ -70,10 +80,13 @@ export function forwardTo(cluster: string): ForwardAction {
   };
 }
 
-/** Every cluster that a route may send to, its mirrors' included. */
+/** Every cluster that a route may send to, its mirrors' and fallbacks' included. */
 export function clustersOf({ action }: Route): string[] {
   if (action.kind !== "forward") return [];
-  return [...action.destinations, ...action.mirrors].map(({ destination }) => destination);
+  const fallbacks = action.destinations.flatMap(({ breaker }) =>
+    breaker?.fallback?.kind === "destination" ? [breaker.fallback.destination] : [],
+  );
+  return [...action.destinations, ...action.mirrors].map(({ destination }) => destination).concat(fallbacks);
 }
 
 /** Only HTTP ports get routes; the protocol is the one that the port says (Istio's explicit protocol selection). */
@@ -83,6 +96,7 @@ export function isHttp({ protocol }: ServicePort): boolean {
 
 function translateAction(
   action: RouteAction<ServiceReference>,
+  own: CircuitBreakerPolicy<ServiceReference> | undefined,
   port: number | undefined,
   find: FindService,
 ): RouteAction {
@@ -90,7 +104,16 @@ function translateAction(
   const nameOf = (reference: ServiceReference) => referenceName(reference, port, find);
   return {
     ...action,
-    destinations: action.destinations.map((entry) => ({ ...entry, destination: nameOf(entry.destination) })),
+    destinations: action.destinations.map(({ breaker: _, ...entry }) => {
+      const { host, subset } = entry.destination;
+      const chosen = portOf(entry.destination, port, find);
+      const breaker = own ?? breakerOf(find(host), subset, chosen);
+      return {
+        ...entry,
+        destination: nameOf(entry.destination),
+        ...(breaker && { breaker: translateBreaker(breaker, port, find) }),
+      };
+    }),
     mirrors: action.mirrors.map((entry) => ({ ...entry, destination: nameOf(entry.destination) })),
   };
 }
@@ -99,16 +122,35 @@ function translateAction(
  * A destination without a port means the service's only one, else the port that the request came to (Istio), else 80,
  * else the service's first HTTP port.
  */
-function referenceName(
-  { host, subset = "", port }: ServiceReference,
+function portOf(
+  { host, port }: ServiceReference,
   requestPort: number | undefined,
   find: FindService,
-): string {
+): number {
   const ports = port === undefined ? (find(host)?.ports ?? []) : [];
   const chosen =
     (ports.length === 1 ? ports[0] : undefined) ??
     ports.find(({ number }) => number === requestPort) ??
     ports.find(({ number }) => number === 80) ??
     ports.find(isHttp);
-  return clusterName("outbound", port ?? chosen?.number ?? requestPort ?? 80, subset, host);
+  return port ?? chosen?.number ?? requestPort ?? 80;
+}
+
+function referenceName(
+  reference: ServiceReference,
+  requestPort: number | undefined,
+  find: FindService,
+): string {
+  const { host, subset = "" } = reference;
+  return clusterName("outbound", portOf(reference, requestPort, find), subset, host);
+}
+
+function translateBreaker(
+  { fallback, ...rest }: CircuitBreakerPolicy<ServiceReference>,
+  port: number | undefined,
+  find: FindService,
+): CircuitBreakerPolicy {
+  if (fallback?.kind !== "destination") return { ...rest, ...(fallback && { fallback }) };
+  const destination = referenceName(fallback.destination, port, find);
+  return { ...rest, fallback: { kind: "destination", destination } };
 }

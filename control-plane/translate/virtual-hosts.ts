@@ -1,6 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
+import type { CircuitBreakerPolicy } from "../../common/model/circuit-breaker.ts";
 import type { ProxyNode } from "../../common/model/node.ts";
 import type { VirtualHost } from "../../common/model/route.ts";
+import type { ServiceReference } from "../../common/model/service.ts";
 import { reuseIn } from "../snapshot/reuse.ts";
 import type { MeshService, MeshVirtualService } from "../snapshot/snapshot.ts";
 import type { SkippedRule } from "./proxy-resources.ts";
@@ -45,20 +47,34 @@ export function translateHost(plan: HostPlan, find: FindService): TranslatedHost
   made.set(anchor, cache);
   const domains = plan.domains.join(" ");
   const references = virtuals.flatMap((virtual) => dependenciesOf(virtual).hosts.map(find));
-  const translated = reuseIn(cache, variantOf(plan), [domains, ...virtuals, ...references], () => {
-    const { routes, skipped } = translateRules(virtuals, plan.name, place, find);
-    // As in Istio, a VirtualService without a rule for this proxy leaves the service as if it weren't there.
-    const isDefault = routes.length === 0 && service !== undefined && place.port !== undefined;
-    const virtualHost: VirtualHost = {
-      name: plan.name,
-      domains: plan.domains,
-      routes: isDefault ? [defaultRoute(service, place.port)] : routes,
-    };
-    const variants = [...cache.values()];
-    const equal = variants.find((variant) => isDeepStrictEqual(variant.virtualHost, virtualHost));
-    return { virtualHost: equal?.virtualHost ?? virtualHost, skipped };
-  });
+  const fallbacks = [service, ...references].flatMap((called) => fallbackHosts(called).map(find));
+  const translated = reuseIn(
+    cache,
+    variantOf(plan),
+    [domains, ...virtuals, ...references, ...fallbacks],
+    () => {
+      const { routes, skipped } = translateRules(virtuals, plan.name, place, find);
+      // As in Istio, a VirtualService without a rule for this proxy leaves the service as if it weren't there.
+      const isDefault = routes.length === 0 && service !== undefined && place.port !== undefined;
+      const virtualHost: VirtualHost = {
+        name: plan.name,
+        domains: plan.domains,
+        routes: isDefault ? [defaultRoute(service, place.port, find)] : routes,
+      };
+      const variants = [...cache.values()];
+      const equal = variants.find((variant) => isDeepStrictEqual(variant.virtualHost, virtualHost));
+      return { virtualHost: equal?.virtualHost ?? virtualHost, skipped };
+    },
+  );
   return translated;
+}
+
+function fallbackHosts(service: MeshService | undefined): string[] {
+  return (service?.breakers ?? []).flatMap(({ policy }) => fallbackHost(policy));
+}
+
+function fallbackHost(policy: CircuitBreakerPolicy<ServiceReference> | undefined): string[] {
+  return policy?.fallback?.kind === "destination" ? [policy.fallback.destination.host] : [];
 }
 
 /** Equal for plans that can share a result as long as their inputs are the same. */
@@ -88,7 +104,12 @@ function dependenciesOf(virtual: MeshVirtualService): Dependencies {
   );
   const scopes = virtual.rules.flatMap(({ matches }) => matches.map(({ scope }) => scope));
   const found: Dependencies = {
-    hosts: [...new Set(references.map(({ destination }) => destination.host))],
+    hosts: [
+      ...new Set([
+        ...references.map(({ destination }) => destination.host),
+        ...virtual.rules.flatMap(({ breaker }) => fallbackHost(breaker)),
+      ]),
+    ],
     labelKeys: [...new Set(scopes.flatMap((scope) => Object.keys(scope.sourceLabels ?? {})))].sort(),
     onNamespace: scopes.some(({ sourceNamespace }) => sourceNamespace !== undefined),
   };

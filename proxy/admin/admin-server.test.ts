@@ -10,12 +10,22 @@ import { ClusterManager } from "../cluster/cluster-manager.ts";
 import { defaultPoolSettings } from "../cluster/pool.ts";
 import type { ProxyConfig } from "../state/proxy-config.ts";
 import { emptyConfig } from "../state/proxy-config.ts";
+import type { CircuitView } from "../telemetry/circuit-metrics.ts";
 import type { Log } from "../telemetry/log.ts";
 import { createLog } from "../telemetry/log.ts";
 import { MetricRegistry } from "../telemetry/metric-registry.ts";
 import { AdminServer } from "./admin-server.ts";
 import { pages } from "./pages.ts";
 import { Readiness } from "./readiness.ts";
+
+const circuit: CircuitView = {
+  policy: { name: "default/review" },
+  cluster: "outbound|80||review",
+  state: "open",
+  transitions: { open: 2, "half-open": 1, closed: 0 },
+  shortCircuited: 7,
+  fallbacks: 9,
+};
 
 interface Reply {
   readonly status: number;
@@ -59,6 +69,7 @@ beforeEach(async () => {
     readiness,
     config: () => config,
     clusters: () => clusters,
+    circuits: () => [circuit],
     metrics,
     log,
     drain: () => calls.push("drain"),
@@ -78,6 +89,24 @@ describe("the admin server", () => {
     readiness.done("xds");
     readiness.done("listeners");
     expect(await ask("GET", "/ready")).toMatchObject({ status: 200, body: "LIVE\n" });
+  });
+
+  it("shows each circuit breaker's state", async () => {
+    const { body } = await ask("GET", "/breakers");
+    expect(body).toContain("outbound|80||review::default/review::state::open\n");
+    expect(JSON.parse((await ask("GET", "/breakers?format=json")).body)).toEqual({
+      breakers: [
+        {
+          breaker: "default/review",
+          cluster: "outbound|80||review",
+          state: "open",
+          opened: 2,
+          closed: 0,
+          shortCircuited: 7,
+          fallbacks: 9,
+        },
+      ],
+    });
   });
 
   it("lists every page in its help", async () => {

@@ -2,11 +2,13 @@ import { closestName } from "../../common/base/closest.ts";
 import type { ProxyNode } from "../../common/model/node.ts";
 import type { UpstreamCluster } from "../cluster/upstream-cluster.ts";
 import type { ProxyConfig } from "../state/proxy-config.ts";
+import type { CircuitView } from "../telemetry/circuit-metrics.ts";
 import type { Log } from "../telemetry/log.ts";
 import { isLogLevel, logLevels } from "../telemetry/log.ts";
 import type { MetricRegistry } from "../telemetry/metric-registry.ts";
 import type { Answer } from "./answer.ts";
 import { json, text } from "./answer.ts";
+import { circuitStatuses, printCircuits } from "./circuit-status.ts";
 import { clusterStatuses, printClusters } from "./cluster-status.ts";
 import { configDump, configSections } from "./config-dump.ts";
 import type { Readiness } from "./readiness.ts";
@@ -17,6 +19,7 @@ export interface AdminParts {
   readonly readiness: Readiness;
   readonly config: () => ProxyConfig;
   readonly clusters: () => Iterable<UpstreamCluster>;
+  readonly circuits: () => Iterable<CircuitView>;
   readonly metrics: MetricRegistry;
   readonly log: Log;
   /** Stops accepting and lets what is under way finish. Called at most once per request to `/drain`; must bear repetition. */
@@ -44,6 +47,7 @@ export const pages: readonly Page[] = [
     get: showConfig,
   },
   { path: "/clusters", help: "upstreams and their endpoints now; ?format=json", get: showClusters },
+  { path: "/breakers", help: "circuit breakers and their states now; ?format=json", get: showCircuits },
   { path: "/stats", help: "metrics, in Prometheus' text format", get: showMetrics },
   { path: "/stats/prometheus", help: "metrics, in Prometheus' text format", get: showMetrics },
   {
@@ -91,6 +95,11 @@ function showConfig({ config, node }: AdminParts, query: URLSearchParams): Answe
 function showClusters({ clusters }: AdminParts, query: URLSearchParams): Answer {
   const statuses = clusterStatuses(clusters());
   return query.get("format") === "json" ? json({ clusters: statuses }) : text(printClusters(statuses));
+}
+
+function showCircuits({ circuits }: AdminParts, query: URLSearchParams): Answer {
+  const statuses = circuitStatuses(circuits());
+  return query.get("format") === "json" ? json({ breakers: statuses }) : text(printCircuits(statuses));
 }
 
 async function showMetrics({ metrics }: AdminParts): Promise<Answer> {

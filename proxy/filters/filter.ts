@@ -2,6 +2,7 @@ import type { Clock } from "../../common/base/clock.ts";
 import type { Random } from "../../common/base/random.ts";
 import type { Route, WeightedDestination } from "../../common/model/route.ts";
 import type { Layer, Service } from "../http/layer.ts";
+import type { CircuitSet } from "./circuit-set.ts";
 
 /** What filters may use besides the exchange; given once, when a route is compiled. */
 export interface FilterContext {
@@ -11,6 +12,8 @@ export interface FilterContext {
   upstream(cluster: string): Service;
   /** The destination that was picked, for the filters after the split. */
   readonly destination?: WeightedDestination;
+  /** The proxy's circuits; absent in tests that need none to outlive a route. */
+  readonly circuits?: CircuitSet;
   /** Whoever counts; absent in tests that do not care. */
   readonly events?: FilterEvents;
 }

@@ -1,3 +1,4 @@
+import { breaker } from "./breaker.ts";
 import { cors } from "./cors.ts";
 import { fault } from "./fault.ts";
 import type { Filter } from "./filter.ts";
@@ -20,6 +21,9 @@ export const filtersAfterSplit: readonly Filter[] = [
   // Before rewrite: values may name the path as the client sent it.
   headers,
   rewrite,
+  // Around retry, so that a request counts once and an open circuit costs no attempt; around mirror, because a request that is not
+  // sent has no copy; inside headers, so that a fallback's answer gets the route's response headers too.
+  breaker,
   // After headers and rewrite, so the copy is what the primary gets; around retry, so there is one copy per request.
   mirror,
   retry,

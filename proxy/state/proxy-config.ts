@@ -22,12 +22,28 @@ export const emptyConfig: ProxyConfig = Object.freeze({
   routes: new Map(),
 });
 
+/** `policy cluster` of every circuit breaker that some route has. */
+export function circuitsNamedBy({ routes }: ProxyConfig): ReadonlySet<string> {
+  const named = new Set<string>();
+  for (const { virtualHosts } of routes.values()) {
+    for (const { action } of virtualHosts.flatMap((host) => host.routes)) {
+      if (action.kind !== "forward") continue;
+      for (const { destination, breaker } of action.destinations)
+        if (breaker !== undefined) named.add(`${breaker.name} ${destination}`);
+    }
+  }
+  return named;
+}
+
 /** The names of all clusters that a route configuration may send to, mirrors included. */
 export function* clustersNamedBy({ virtualHosts }: RouteConfiguration): Generator<string> {
   for (const { routes } of virtualHosts) {
     for (const { action } of routes) {
       if (action.kind !== "forward") continue;
-      for (const { destination } of action.destinations) yield destination;
+      for (const { destination, breaker } of action.destinations) {
+        yield destination;
+        if (breaker?.fallback?.kind === "destination") yield breaker.fallback.destination;
+      }
       for (const { destination } of action.mirrors) yield destination;
     }
   }

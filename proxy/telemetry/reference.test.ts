@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { FakeClock } from "../../test/support/fake-clock.ts";
 import { operatorNames } from "./access-log-operators.ts";
+import { circuitMetrics } from "./circuit-metrics.ts";
 import { envoyBuckets } from "./histogram-buckets.ts";
 import { HttpMetrics } from "./http-metrics.ts";
 import { MetricRegistry } from "./metric-registry.ts";
@@ -18,6 +19,7 @@ describe("the reference pages", () => {
       configVersions: () => ({}),
       configRejections: () => 0,
     });
+    circuitMetrics(registry, []);
     const self = { name: "", namespace: "", serviceAccount: "", labels: {} };
     new HttpMetrics({ registry, clock: new FakeClock(), self, serviceOf: () => undefined });
     const { body } = await registry.expose();

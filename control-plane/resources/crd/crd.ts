@@ -32,7 +32,7 @@ export function crdOf(definition: KindDefinition): Readonly<Record<string, unkno
         plural: definition.plural,
         singular: definition.kind.toLowerCase(),
         shortNames: definition.shortNames,
-        categories: ["istio-io", "networking-istio-io"],
+        categories: definition.group === "weft.dev" ? ["weft"] : ["istio-io", "networking-istio-io"],
       },
       scope: "Namespaced",
       versions: definition.versions.map((version, index) => ({
