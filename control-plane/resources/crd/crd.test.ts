@@ -61,7 +61,7 @@ describe.each(kindDefinitions)("the CRD of $kind", (definition) => {
     expect(readFileSync(folder + crdFileName(definition), "utf8")).toBe(formatYaml(crdOf(definition)));
   });
 
-  it("has a structural schema, serves Istio's versions and stores v1", () => {
+  it("has a structural schema, serves its versions and stores the first", () => {
     const { spec } = crdOf(definition) as {
       spec: {
         versions: { name: string; served: boolean; storage: boolean; schema: { openAPIV3Schema: object } }[];
