@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import { useBuiltWeft } from "./peers/weft.ts";
 import { hop, hopPeers } from "./scenarios/hop.ts";
 import { printHop } from "./scenarios/hop-table.ts";
+import { printPush, push } from "./scenarios/push.ts";
 import { printStart, start } from "./scenarios/start.ts";
 import { stopChildrenOnExit } from "./support/children.ts";
 import { describeMachine } from "./support/machine.ts";
@@ -11,6 +12,7 @@ const usage = `npm run bench -- SCENARIO [options]
 
   hop      one HTTP/1.1 hop: Weft beside Envoy, HAProxy, nginx, http-proxy and no proxy
   start    time to load the xDS types, and from a sidecar's start to its first request
+  push     a rule or an endpoint changes: until the last proxy has it, and what it costs
 
   --rounds N         rounds per peer; medians are printed (3)
   --seconds S        length of a round (4)
@@ -18,6 +20,9 @@ const usage = `npm run bench -- SCENARIO [options]
   --body BYTES       size of the response body (100)
   --peers a,b        only these: ${hopPeers.map(({ name }) => name).join(", ")}
   --tools KIND       what carries the load: debian (wrk and nginx, installed when missing) or node (debian)
+  --proxies N        of push: connected proxies (200)
+  --services N       of push: services, each with 10 endpoints (1000)
+  --profile FOLDER   of push: where the control plane's CPU profile goes
   --built            run Weft from dist/ (npm run build), as production does
   --json FILE        also write the result as JSON; - is stdout
 `;
@@ -29,6 +34,9 @@ interface Flags {
   readonly body: number;
   readonly peers: readonly string[] | undefined;
   readonly tools: "debian" | "node";
+  readonly proxies: number;
+  readonly services: number;
+  readonly profile: string | undefined;
   readonly say: (progress: string) => void;
 }
 
@@ -41,6 +49,7 @@ interface Outcome {
 /** Every scenario; one line each. */
 const scenarios: Readonly<Record<string, (flags: Flags) => Promise<Outcome>>> = {
   hop: runHop,
+  push: runPush,
   start: runStart,
 };
 
@@ -68,6 +77,9 @@ async function main(): Promise<void> {
         : values.tools === "debian"
           ? "debian"
           : fail("--tools is debian or node"),
+    proxies: positive("--proxies", values.proxies),
+    services: positive("--services", values.services),
+    profile: values.profile,
     say: (progress) => process.stderr.write(`${progress}\n`),
   });
   const json = JSON.stringify(
@@ -106,6 +118,12 @@ async function runStart(flags: Flags): Promise<Outcome> {
   return { result, text: printStart(result) };
 }
 
+async function runPush({ proxies, services, profile, say }: Flags): Promise<Outcome> {
+  const options = { proxies, services, endpoints: 10, changes: 20, say };
+  const result = await push({ ...options, ...(profile !== undefined && { profile }) });
+  return { result, text: printPush(result) };
+}
+
 function parseFlags() {
   try {
     return parseArgs({
@@ -116,6 +134,9 @@ function parseFlags() {
         connections: { type: "string", default: "32" },
         body: { type: "string", default: "100" },
         peers: { type: "string" },
+        proxies: { type: "string", default: "200" },
+        services: { type: "string", default: "1000" },
+        profile: { type: "string" },
         tools: { type: "string", default: "debian" },
         built: { type: "boolean", default: false },
         json: { type: "string" },

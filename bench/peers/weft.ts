@@ -48,20 +48,32 @@ function weftWithRoutes(name: string, routes: number): PeerKind {
   };
 }
 
-/** A control plane in front of nothing but YAML; `xds` is its port. */
+/** A control plane in a process of its own, in front of nothing but YAML. */
+export interface BenchControlPlane {
+  /** Ports. */
+  readonly xds: number;
+  readonly http: number;
+  readonly pid: number;
+  /** Its folder of configuration. */
+  readonly folder: string;
+  stop(): Promise<void>;
+}
+
 export async function startControlPlane(
   yaml: string,
-): Promise<{ readonly xds: number; stop(): Promise<void> }> {
+  { core = loadCore, nodeArgs = [] }: { readonly core?: number; readonly nodeArgs?: readonly string[] } = {},
+): Promise<BenchControlPlane> {
   const folder = scratchFolder();
   writeFileSync(join(folder, "mesh.yaml"), yaml);
   const [xds, http] = [await freePort(), await freePort()];
-  const child = startWeft(loadCore, [
+  const args = [
     "control-plane",
     ...["--config", folder, "--state", scratchFolder()],
     ...["--xds", `127.0.0.1:${xds}`, "--http", `127.0.0.1:${http}`],
-  ]);
+  ];
+  const child = startWeft(core, args, nodeArgs);
   await untilStatus(200, { port: http, path: "/ready", host: "localhost" }, child);
-  return { xds, stop: () => child.stop() };
+  return { xds, http, folder, pid: child.pid, stop: () => child.stop() };
 }
 
 /** A sidecar, resolved when a request through it is answered. */
@@ -92,8 +104,8 @@ export async function startSidecar(xds: number): Promise<Peer> {
   return { port, pid: child.pid, stop: () => child.stop() };
 }
 
-function startWeft(core: number, args: readonly string[]): Child {
-  return startChild(process.execPath, [runsBuilt ? builtCommand : command, ...args], { core });
+function startWeft(core: number, args: readonly string[], nodeArgs: readonly string[] = []): Child {
+  return startChild(process.execPath, [...nodeArgs, runsBuilt ? builtCommand : command, ...args], { core });
 }
 
 /** The backend as a service with one endpoint, and as many routes as asked that all lead there. */
