@@ -12,7 +12,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "unit",
-          include: ["{common,proxy,control-plane,cli,examples}/**/*.test.ts", "test/*.test.ts"],
+          include: ["{common,proxy,control-plane,cli,examples}/**/*.test.ts", "test/{*,oracle/*}.test.ts"],
           testTimeout: 20_000,
         },
       },

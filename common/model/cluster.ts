@@ -49,8 +49,6 @@ export interface LoadBalancer {
   readonly warmup?: Warmup;
   /** Requests divide over localities by `Endpoint.localityWeight` before they divide over endpoints. */
   readonly weighsLocalities?: boolean;
-  /** 0..100: when fewer of a priority's endpoints may take traffic, all of them get it. Istio's default 0 is never, Envoy's is 50. */
-  readonly panicPercent?: number;
 }
 
 /** Envoy's slow start. */

@@ -8,6 +8,10 @@ export interface Endpoint {
   readonly health: "healthy" | "unhealthy" | "draining";
   readonly workload?: Workload;
   readonly locality?: Locality;
+  /** 0, or absent, comes first; the next priority takes what those before can't (Envoy's LocalityLbEndpoints.priority). */
+  readonly priority?: number;
+  /** The weight of its whole locality, for clusters that weigh localities; 0: the locality gets nothing. */
+  readonly localityWeight?: number;
 }
 
 /** Envoy's Locality; empty strings where unknown. */

@@ -1,9 +1,10 @@
 import type { Result } from "../base/result.ts";
-import type { Cluster, ClusterDiscovery, LoadBalancer, ServiceName } from "../model/cluster.ts";
+import type { Cluster, ClusterDiscovery, ServiceName } from "../model/cluster.ts";
 import { fromClusterPolicy, toClusterPolicy } from "./cluster-policy.ts";
 import { adsConfigSource } from "./config-source.ts";
 import { fromLocalities, toLocalities } from "./endpoint.ts";
 import messages from "./generated/messages.js";
+import { fromLoadBalancerFields, loadBalancerWord, toLoadBalancerFields } from "./load-balancer.ts";
 import type { Json } from "./weft-metadata.ts";
 import { fromWeftMetadata, sourceFromJson, sourceToJson, text, toWeftMetadata } from "./weft-metadata.ts";
 import type { Reading } from "./wire.ts";
@@ -12,7 +13,7 @@ import { fromDuration, readMessage, toDuration } from "./wire.ts";
 type WireCluster = messages.envoy.config.cluster.v3.Cluster;
 
 const ClusterCodec = messages.envoy.config.cluster.v3.Cluster;
-const { DiscoveryType, LbPolicy, DnsLookupFamily } = messages.envoy.config.cluster.v3.Cluster;
+const { DiscoveryType, DnsLookupFamily } = messages.envoy.config.cluster.v3.Cluster;
 
 const clusterType = "envoy.config.cluster.v3.Cluster";
 /** Envoy's connect time-out for a cluster that names none. */
@@ -28,20 +29,22 @@ const decisiveFields = [
 ];
 
 export function encodeCluster(cluster: Cluster): Uint8Array {
-  const lbPolicy = toLbPolicy(cluster);
+  const policy = toClusterPolicy(cluster);
   const metadata = toWeftMetadata({
     source: sourceToJson(cluster.source),
     service: cluster.service && { ...cluster.service },
     subset: cluster.subset,
-    loadBalancer:
-      fromLbPolicy(lbPolicy) === cluster.loadBalancer.kind ? undefined : cluster.loadBalancer.kind,
+    loadBalancer: loadBalancerWord(cluster),
   });
   return ClusterCodec.encode({
     name: cluster.name,
     ...toDiscovery(cluster.name, cluster.discovery),
-    lbPolicy,
+    ...toLoadBalancerFields(cluster),
     connectTimeout: toDuration(cluster.connectTimeoutMs),
-    ...toClusterPolicy(cluster),
+    ...policy,
+    ...(cluster.loadBalancer.weighsLocalities
+      ? { commonLbConfig: { ...policy.commonLbConfig, localityWeightedLbConfig: {} } }
+      : {}),
     ...(metadata ? { metadata } : {}),
   }).finish();
 }
@@ -58,18 +61,10 @@ function fromCluster(message: WireCluster, reading: Reading): Cluster {
   const source = sourceFromJson(weft.source);
   const service = serviceFromJson(weft.service);
   const subset = text(weft, "subset");
-  const balancer = loadBalancerKind(text(weft, "loadBalancer")) ?? fromLbPolicy(message.lbPolicy ?? 0);
-  if (!balancer) {
-    reading.problem(
-      "lbPolicy",
-      `policy ${message.lbPolicy} is not supported`,
-      "use ROUND_ROBIN, LEAST_REQUEST or RANDOM",
-    );
-  }
   return {
     name: message.name ?? "",
     discovery: fromDiscovery(message, reading),
-    loadBalancer: { kind: balancer ?? "round-robin" },
+    loadBalancer: fromLoadBalancerFields(message, weft, reading),
     connectTimeoutMs: message.connectTimeout ? fromDuration(message.connectTimeout) : defaultConnectTimeoutMs,
     ...fromClusterPolicy(message, reading),
     ...(source ? { source } : {}),
@@ -118,40 +113,6 @@ function fromDiscovery(message: WireCluster, reading: Reading): ClusterDiscovery
       return { kind: "eds" };
     }
   }
-}
-
-/** An ORIGINAL_DST cluster brings its own balancer and accepts no other; all other types refuse that one. */
-function toLbPolicy(cluster: Cluster): messages.envoy.config.cluster.v3.Cluster.LbPolicy {
-  if (cluster.discovery.kind === "original-dst") return LbPolicy.CLUSTER_PROVIDED;
-  switch (cluster.loadBalancer.kind) {
-    case "least-request":
-      return LbPolicy.LEAST_REQUEST;
-    case "random":
-      return LbPolicy.RANDOM;
-    case "round-robin":
-    case "passthrough":
-      return LbPolicy.ROUND_ROBIN;
-  }
-}
-
-function fromLbPolicy(policy: number): LoadBalancer["kind"] | undefined {
-  switch (policy) {
-    case LbPolicy.ROUND_ROBIN:
-      return "round-robin";
-    case LbPolicy.LEAST_REQUEST:
-      return "least-request";
-    case LbPolicy.RANDOM:
-      return "random";
-    case LbPolicy.CLUSTER_PROVIDED:
-      return "passthrough";
-    default:
-      return undefined;
-  }
-}
-
-function loadBalancerKind(word: string | undefined): LoadBalancer["kind"] | undefined {
-  const kinds: readonly LoadBalancer["kind"][] = ["round-robin", "least-request", "random", "passthrough"];
-  return kinds.find((kind) => kind === word);
 }
 
 function serviceFromJson(json: Json): ServiceName | undefined {

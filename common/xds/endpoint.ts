@@ -31,23 +31,24 @@ function fromAssignment(message: WireAssignment, reading: Reading): EndpointSet 
   return { cluster: message.clusterName ?? "", endpoints: fromLocalities(message.endpoints, "", reading) };
 }
 
-/** One group per locality, with a locality and a weight always: gRPC ignores or refuses groups without. */
+/** One group per locality and priority, with a locality and a weight always: gRPC ignores or refuses groups without. */
 export function toLocalities(endpoints: readonly Endpoint[]): LocalityLbEndpoints[] {
   const groups = new Map<string, { readonly locality: WireLocality; readonly members: Endpoint[] }>();
   for (const endpoint of endpoints) {
     const { region = "", zone = "", subzone = "" } = endpoint.locality ?? {};
-    const key = JSON.stringify([region, zone, subzone]);
+    const key = JSON.stringify([region, zone, subzone, endpoint.priority ?? 0, endpoint.localityWeight]);
     const group = groups.get(key);
     if (group) group.members.push(endpoint);
     else groups.set(key, { locality: { region, zone, subZone: subzone }, members: [endpoint] });
   }
   return Array.from(groups.values(), ({ locality, members }) => ({
     locality,
+    ...(members[0]!.priority ? { priority: members[0]!.priority } : {}),
     lbEndpoints: members.map(toLbEndpoint),
     loadBalancingWeight: {
       value: Math.min(
         0xffffffff,
-        members.reduce((sum, { weight }) => sum + weight, 0),
+        members[0]!.localityWeight ?? members.reduce((sum, { weight }) => sum + weight, 0),
       ),
     },
   }));
@@ -63,11 +64,20 @@ export function fromLocalities(
   for (const [index, group] of (groups ?? []).entries()) {
     const at = `${base}endpoints[${index}]`;
     reading.refuseUnknown(group, "envoy.config.endpoint.v3.LocalityLbEndpoints", at);
-    if (group.priority) reading.problem(`${at}.priority`, "is not supported");
     const locality = fromLocality(group.locality);
+    // Without a weight of its own a group gets what its endpoints weigh together, which is how we write that.
+    const sum = (group.lbEndpoints ?? []).reduce(
+      (all, member) => all + (member.loadBalancingWeight?.value || 1),
+      0,
+    );
+    const weight = group.loadBalancingWeight?.value ?? 0;
+    const place = {
+      ...(group.priority ? { priority: group.priority } : {}),
+      ...(weight === Math.min(0xffffffff, sum) ? {} : { localityWeight: weight }),
+    };
     for (const [member, endpoint] of (group.lbEndpoints ?? []).entries()) {
       const read = fromLbEndpoint(endpoint, locality, `${at}.lbEndpoints[${member}]`, reading);
-      if (read) endpoints.push(read);
+      if (read) endpoints.push({ ...read, ...place });
     }
   }
   return endpoints;

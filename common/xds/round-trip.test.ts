@@ -1,7 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { BreakerFallback, CircuitBreakerPolicy } from "../model/circuit-breaker.ts";
-import type { Cluster } from "../model/cluster.ts";
+import type { Cluster, LoadBalancer } from "../model/cluster.ts";
 import type { ConnectionPool } from "../model/connection-pool.ts";
 import type { Endpoint, EndpointSet, Labels } from "../model/endpoint.ts";
 import type { Listener } from "../model/listener.ts";
@@ -97,53 +96,16 @@ const retry = record<NonNullable<Extract<Route["action"], { kind: "forward" }>["
   },
   ["perTryTimeoutMs"],
 );
-const fallback: fc.Arbitrary<BreakerFallback> = fc.oneof(
-  fc.record({
-    kind: fc.constant("direct-response" as const),
-    status: fc.integer({ min: 200, max: 599 }),
-    body: fc.string(),
-    headers: pairs,
-  }),
-  fc.record({ kind: fc.constant("destination" as const), destination: word }),
-  fc.record({
-    kind: fc.constant("last-good-response" as const),
-    maxAgeMs: ms,
-    maxBytes: fc.integer({ min: 1, max: 1e9 }),
-    vary: fc.array(word, { maxLength: 2 }),
-  }),
-);
-const breaker = record<CircuitBreakerPolicy>(
-  {
-    name: word,
-    errorRate: fraction,
-    slowCalls: fc.record({ rate: fraction, durationMs: ms }),
-    volumeThreshold: fc.integer({ min: 1, max: 1e6 }),
-    windowMs: ms,
-    resetMs: ms,
-    probes: fc.integer({ min: 1, max: 100 }),
-    errors: fc.array(word, { minLength: 1, maxLength: 3 }),
-    fallback,
-  },
-  ["slowCalls", "fallback"],
-);
-const destination = record<Extract<Route["action"], { kind: "forward" }>["destinations"][number]>(
-  {
-    destination: word,
-    weight: fc.integer({ min: 1, max: 100 }),
-    requestHeaders: headers,
-    responseHeaders: headers,
-    breaker,
-  },
-  ["breaker"],
-);
+const destination = fc.record({
+  destination: word,
+  weight: fc.integer({ min: 1, max: 100 }),
+  requestHeaders: headers,
+  responseHeaders: headers,
+});
 const forward = record<Extract<Route["action"], { kind: "forward" }>>(
   {
     kind: fc.constant("forward"),
-    destinations: fc.uniqueArray(destination, {
-      minLength: 1,
-      maxLength: 4,
-      selector: (entry) => entry.destination,
-    }),
+    destinations: fc.array(destination, { minLength: 1, maxLength: 4 }),
     rewrite: fc.oneof(
       fc.record({ prefix: text }),
       fc.record({ regex: fc.record({ pattern: text, substitution: text }), authority: word }),
@@ -228,13 +190,21 @@ const endpoint = record<Endpoint>(
     health: fc.constantFrom("healthy", "unhealthy", "draining"),
     workload,
     locality: fc.record({ region: word, zone: word, subzone: fc.string({ maxLength: 3 }) }),
+    priority: fc.integer({ min: 1, max: 3 }),
+    localityWeight: fc.integer({ min: 1_000_000, max: 2_000_000 }),
   },
-  ["workload", "locality"],
+  ["workload", "locality", "priority", "localityWeight"],
 );
 /** Grouped by locality, as endpoints come out again. */
 const endpoints = fc
   .array(endpoint, { maxLength: 6 })
-  .map((list) => [...Map.groupBy(list, ({ locality }) => JSON.stringify(locality)).values()].flat());
+  .map((list) =>
+    [
+      ...Map.groupBy(list, ({ locality, priority, localityWeight }) =>
+        JSON.stringify([locality, priority, localityWeight]),
+      ).values(),
+    ].flat(),
+  );
 const count = fc.integer({ min: 1, max: 1000 });
 const keepalive = record<NonNullable<ConnectionPool["tcpKeepalive"]>>(
   { probes: count, timeSeconds: count, intervalSeconds: count },
@@ -268,7 +238,25 @@ const retryBudget = fc.record({
   fraction: percent.map((value) => value / 100),
   minConcurrency: fc.nat({ max: 10 }),
 });
-const cluster = record<Cluster>(
+const warmup = fc.record({
+  durationMs: fc.integer({ min: 1, max: 1_000_000 }),
+  minimumPercent: percent,
+  aggression: fc.integer({ min: 1, max: 9 }),
+});
+const loadBalancer = fc.oneof(
+  record<LoadBalancer>(
+    {
+      kind: fc.constantFrom("round-robin", "least-request", "peak-ewma"),
+      warmup,
+      weighsLocalities: fc.constant(true),
+    } as never,
+    ["warmup", "weighsLocalities"],
+  ),
+  fc.record({ kind: fc.constantFrom("random" as const, "passthrough" as const) }),
+  fc.record({ kind: fc.constant("ring-hash" as const), minimumRingSize: fc.nat({ max: 8_388_608 }) }),
+  fc.record({ kind: fc.constant("maglev" as const), tableSize: fc.constantFrom(251, 65_537, 5_000_011) }),
+) as fc.Arbitrary<LoadBalancer>;
+const anyCluster = record<Cluster>(
   {
     name: word,
     discovery: fc.oneof(
@@ -276,9 +264,7 @@ const cluster = record<Cluster>(
       fc.record({ kind: fc.constantFrom("static" as const, "dns" as const), endpoints }),
       fc.constant({ kind: "original-dst" as const }),
     ) as fc.Arbitrary<Cluster["discovery"]>,
-    loadBalancer: fc.record({
-      kind: fc.constantFrom("round-robin", "least-request", "random", "passthrough"),
-    }),
+    loadBalancer,
     connectTimeoutMs: ms,
     connectionPool,
     outlierDetection,
@@ -288,6 +274,10 @@ const cluster = record<Cluster>(
     subset: word,
   },
   ["connectionPool", "outlierDetection", "retryBudget", "source", "service", "subset"],
+);
+/** Requests to original-dst clusters name their address, so there is nothing to balance. */
+const cluster = anyCluster.map((made) =>
+  made.discovery.kind === "original-dst" ? { ...made, loadBalancer: { kind: "passthrough" as const } } : made,
 );
 const listener = record<Listener>(
   {

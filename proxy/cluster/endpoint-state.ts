@@ -1,6 +1,7 @@
 import type { Endpoint } from "../../common/model/endpoint.ts";
 import type { UpstreamHost } from "../http/exchange.ts";
 import type { Balanced } from "./balancers/index.ts";
+import type { LatencyAverage } from "./balancers/latency-average.ts";
 import type { PoolParts } from "./pool.ts";
 import { Pool } from "./pool.ts";
 
@@ -8,6 +9,10 @@ import { Pool } from "./pool.ts";
 export class EndpointState implements Balanced {
   /** Attempts sent here since the beginning. */
   requests = 0;
+  /** Monotonic ms since when it takes traffic without interruption; kept by its cluster. */
+  eligibleSince = Number.POSITIVE_INFINITY;
+  /** Kept only while its cluster balances by response time. */
+  latency: LatencyAverage | undefined = undefined;
   readonly pool: Pool;
   #endpoint: Endpoint;
   #host: UpstreamHost;
@@ -29,6 +34,27 @@ export class EndpointState implements Balanced {
 
   get weight(): number {
     return this.#endpoint.weight;
+  }
+
+  get key(): string {
+    return this.#host.address;
+  }
+
+  get priority(): number {
+    return this.#endpoint.priority ?? 0;
+  }
+
+  get localityKey(): string {
+    const { region = "", zone = "", subzone = "" } = this.#endpoint.locality ?? {};
+    return `${region}/${zone}/${subzone}`;
+  }
+
+  get localityWeight(): number {
+    return this.#endpoint.localityWeight ?? 1;
+  }
+
+  get isLeaving(): boolean {
+    return this.#endpoint.health === "draining";
   }
 
   get active(): number {

@@ -2,6 +2,7 @@ import { meshError } from "../errors.ts";
 import type { Exchange, Response } from "../http/exchange.ts";
 import type { Service } from "../http/layer.ts";
 import { peerHeader } from "../http/peer-header.ts";
+import { observeAnswer } from "./balancers/observe-answer.ts";
 import type { EndpointState } from "./endpoint-state.ts";
 import type { UpstreamCluster } from "./upstream-cluster.ts";
 
@@ -20,13 +21,18 @@ export function sendTo(cluster: UpstreamCluster): Service {
 }
 
 function sendToPicked(cluster: UpstreamCluster, exchange: Exchange): Promise<Response> {
-  let endpoint = cluster.pick();
+  let endpoint = cluster.pick(exchange.hashKey);
   // A retry goes somewhere else when there is somewhere else (Envoy's previous_hosts predicate, with Istio's three tries).
-  for (let tries = 0; tries < 3 && exchange.attempts > 0 && endpoint?.host === exchange.upstream; tries++) {
-    endpoint = cluster.pick();
+  for (let tries = 1; tries <= 3 && exchange.attempts > 0 && endpoint?.host === exchange.upstream; tries++) {
+    endpoint = cluster.pick(exchange.hashKey, tries);
   }
   if (endpoint === undefined) return Promise.reject(meshError("no_healthy_upstream", "no_healthy_endpoint"));
-  return sendToEndpoint(endpoint, exchange);
+  const { latency } = endpoint;
+  if (latency === undefined) return sendToEndpoint(endpoint, exchange);
+  const sentAt = cluster.now();
+  const answer = sendToEndpoint(endpoint, exchange);
+  observeAnswer(answer, latency, sentAt, () => cluster.now());
+  return answer;
 }
 
 function sendToEndpoint(endpoint: EndpointState, exchange: Exchange): Promise<Response> {

@@ -1,8 +1,12 @@
-import type { Clock } from "../../common/base/clock.ts";
+import type { CancelTimer, Clock } from "../../common/base/clock.ts";
 import type { Random } from "../../common/base/random.ts";
-import type { Cluster } from "../../common/model/cluster.ts";
+import type { Hash64 } from "../../common/base/xxhash64.ts";
+import type { Cluster, LoadBalancer } from "../../common/model/cluster.ts";
 import type { Endpoint } from "../../common/model/endpoint.ts";
+import type { Pick } from "./balancers/balancer.ts";
 import { balance } from "./balancers/index.ts";
+import { LatencyAverage } from "./balancers/latency-average.ts";
+import { isWarming } from "./balancers/warm-up.ts";
 import type { Connect } from "./connect.ts";
 import { DnsEndpoints } from "./dns-endpoints.ts";
 import { EndpointState, endpointKey } from "./endpoint-state.ts";
@@ -30,7 +34,8 @@ export class UpstreamCluster {
   readonly #parts: ClusterParts;
   readonly #endpoints = new Map<string, EndpointState>();
   #config: Cluster | undefined = undefined;
-  #pick: () => EndpointState | undefined = none;
+  #pick: Pick<EndpointState> = none;
+  #cancelWarmUp: CancelTimer | undefined = undefined;
   #dns: DnsEndpoints | undefined = undefined;
   #originalDestination: OriginalDestination | undefined = undefined;
   #isWarm = false;
@@ -61,9 +66,14 @@ export class UpstreamCluster {
     return this.#isWarm;
   }
 
-  /** Chooses where the next attempt goes; undefined when no endpoint may take it. */
-  pick(): EndpointState | undefined {
-    return this.#pick();
+  /** Chooses where the next attempt goes; undefined when no endpoint may take it. `hash`, `tries`: see `balancers/balancer.ts`. */
+  pick(hash?: Hash64, tries?: number): EndpointState | undefined {
+    return this.#pick(hash, tries);
+  }
+
+  /** Monotonic ms. */
+  now(): number {
+    return this.#parts.clock.monotonic();
   }
 
   /** Calls back once the first endpoints are there, at the latest after the cluster's connect time-out. */
@@ -139,14 +149,32 @@ export class UpstreamCluster {
     this.#originalDestination = undefined;
     for (const { pool } of this.#endpoints.values()) pool.drain();
     this.#endpoints.clear();
+    this.#cancelWarmUp?.();
+    this.#cancelWarmUp = undefined;
     this.#pick = none;
     this.#isWarm = false;
     this.#releaseWaiting();
   }
 
   #rebalance(): void {
-    const kind = this.#config?.loadBalancer.kind ?? "least-request";
-    this.#pick = balance(kind, [...this.#endpoints.values()], this.#parts.random);
+    const { clock, random } = this.#parts;
+    const policy = this.#config?.loadBalancer ?? defaultLoadBalancer;
+    const endpoints = [...this.#endpoints.values()];
+    const now = clock.monotonic();
+    for (const endpoint of endpoints) {
+      if (!endpoint.isEligible) endpoint.eligibleSince = Number.POSITIVE_INFINITY;
+      else if (endpoint.eligibleSince === Number.POSITIVE_INFINITY) endpoint.eligibleSince = now;
+      endpoint.latency = policy.kind === "peak-ewma" ? (endpoint.latency ?? new LatencyAverage()) : undefined;
+    }
+    // Outlier detection may say below which share of healthy endpoints its ejections count for nothing.
+    const panicPercent = this.#config?.outlierDetection?.minHealthPercent ?? 0;
+    this.#pick = balance(endpoints, { policy, panicPercent, random, clock });
+    this.#cancelWarmUp?.();
+    this.#cancelWarmUp = undefined;
+    const { warmup } = policy;
+    if (warmup === undefined || !endpoints.some((endpoint) => isWarming(endpoint, warmup, now))) return;
+    const stepMs = Math.max(shortestWarmUpStepMs, warmup.durationMs / warmUpSteps);
+    this.#cancelWarmUp = clock.after(stepMs, () => this.#rebalance());
   }
 
   #warmed(): void {
@@ -178,6 +206,13 @@ function sameHosts(some: readonly Endpoint[], others: readonly Endpoint[]): bool
 }
 
 const none = () => undefined;
+
+/** Istio's; for a cluster whose config went while endpoints are still set. */
+const defaultLoadBalancer: LoadBalancer = { kind: "least-request" };
+
+/** Weights of warming endpoints grow in so many steps; nothing of it is computed per request. */
+const warmUpSteps = 50;
+const shortestWarmUpStepMs = 100;
 
 /** Istio's; used only by connections that a removed cluster's waiting requests still need. */
 const defaultConnectTimeoutMs = 10_000;

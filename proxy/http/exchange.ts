@@ -1,3 +1,4 @@
+import type { Hash64 } from "../../common/base/xxhash64.ts";
 import type { Workload } from "../../common/model/endpoint.ts";
 import type { SocketAddress } from "../../common/model/node.ts";
 import type { Route } from "../../common/model/route.ts";
@@ -43,12 +44,17 @@ export class Exchange {
   /** The client sent `Expect: 100-continue`. */
   readonly expectsContinue: boolean;
 
+  /** What consistent hashing goes by, when the route has a hash policy and the request what it asks for. */
+  hashKey: Hash64 | undefined = undefined;
+
   // --- what became of it; written on the way, read by access log and metrics ---
   route: Route | undefined = undefined;
   cluster: string = "";
   upstream: UpstreamHost | undefined = undefined;
   /** Inbound: the workload that sent it, in its own words. For metrics and logs only, never for authorization. */
   peer: Workload | undefined = undefined;
+  /** Where earlier attempts went, when the next is to go somewhere else. */
+  previousHosts: UpstreamHost[] | undefined = undefined;
   /** Upstream attempts so far. */
   attempts: number = 0;
   /** Monotonic ms; 0 when it did not happen. */

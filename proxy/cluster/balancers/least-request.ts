@@ -7,7 +7,7 @@ import { weightedSample } from "./weighted-sample.ts";
  */
 export const leastRequest: Balancer = {
   name: "least-request",
-  build(candidates, random) {
+  build(candidates, { random }) {
     const count = candidates.length;
     if (count < 2) return () => candidates[0];
     const sample = weightedSample(candidates, random);

@@ -1,7 +1,5 @@
 import { expect, it } from "vitest";
-import { seededRandom } from "../../../common/base/random.ts";
-import { balancerContract, countPicks, fake } from "./contract.ts";
-import { balance } from "./index.ts";
+import { balanced, balancerContract, countPicks, fake } from "./contract.ts";
 
 balancerContract("round-robin");
 
@@ -15,7 +13,7 @@ it("gives each endpoint exactly its turn", () => {
 
 it("mixes unequal weights smoothly", () => {
   const endpoints = [fake("a", { weight: 5 }), fake("b"), fake("c")];
-  const pick = balance("round-robin", endpoints, () => 0);
+  const pick = balanced("round-robin", endpoints, () => 0);
   const turns = Array.from({ length: 7 }, () => pick()!.name).join("");
   expect(turns).toBe("aabacaa");
 });
@@ -23,7 +21,7 @@ it("mixes unequal weights smoothly", () => {
 it("starts somewhere else with another seed", () => {
   const endpoints = Array.from({ length: 8 }, (_, i) => fake(`e${i}`));
   const starts = new Set(
-    Array.from({ length: 20 }, (_, seed) => balance("round-robin", endpoints, seededRandom(seed))()!.name),
+    Array.from({ length: 20 }, (_, seed) => balanced("round-robin", endpoints, seed)()!.name),
   );
   expect(starts.size).toBeGreaterThan(3);
 });

@@ -7,7 +7,7 @@ import { haveEqualWeights } from "./weighted-sample.ts";
  */
 export const roundRobin: Balancer = {
   name: "round-robin",
-  build(candidates, random) {
+  build(candidates, { random }) {
     const start = Math.floor(random() * candidates.length);
     return haveEqualWeights(candidates) ? inTurn(candidates, start) : smooth(candidates, start);
   },

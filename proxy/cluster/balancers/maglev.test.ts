@@ -1,0 +1,4 @@
+import { balancerContract, hashingContract } from "./contract.ts";
+
+balancerContract("maglev");
+hashingContract("maglev");
