@@ -19,6 +19,8 @@ import type { Http1ServerConnection, Http1ServerOptions } from "./server-options
 
 /** How long we read on after our FIN, so that the client gets the answer before a reset could overtake it. RFC 9112 9.6. */
 const lingerMs = 1_000;
+/** How long a client that could not know that we drain may take to read it in one more answer. */
+const drainGraceMs = 1_000;
 /** How long a cancelled request may take to come up with its error. */
 const cancelGraceMs = 1_000;
 
@@ -38,6 +40,8 @@ export class ServerConnection implements Http1ServerConnection, RequestReaderEve
   #phase: "open" | "lingering" | "closed" = "open";
   /** No request follows the one under way. */
   #isLast = false;
+  /** The client has read that no request may follow. */
+  #hasSaidSo = false;
   #clientEnded = false;
   #isPaused = false;
   /** What still arrives is not looked at: the bytes made no sense, or came too late. */
@@ -200,6 +204,7 @@ export class ServerConnection implements Http1ServerConnection, RequestReaderEve
     const isBodiless = exchange.method === "HEAD" || status === 204 || status === 304;
     const framing: Framing = isBodiless ? 0 : (body.length ?? "chunked");
     const closing = this.#isLast || (this.#clientEnded && !this.#reader.holdsBytes);
+    if (closing) this.#hasSaidSo = true;
     const connection = closing ? (status === 426 ? "upgrade" : "close") : "keep-alive";
     const head = responseHead(status, response.reason, response.headers, framing, isBodiless, connection);
     this.#writer.write(head, body, framing);
@@ -231,11 +236,14 @@ export class ServerConnection implements Http1ServerConnection, RequestReaderEve
       return;
     }
     this.#finishExchange(exchange);
-    if (this.#isLast || !this.#reader.isComplete || (this.#clientEnded && !this.#reader.holdsBytes)) {
+    const isOver = !this.#reader.isComplete || (this.#clientEnded && !this.#reader.holdsBytes);
+    if (isOver || (this.#isLast && this.#hasSaidSo)) {
       this.#finishConnection();
       return;
     }
-    this.#timeouts.awaitRequest(exchange.finishedAt);
+    // Draining began behind the head: a request that crosses our FIN would be lost.
+    if (this.#isLast) this.#timeouts.within(drainGraceMs, exchange.finishedAt);
+    else this.#timeouts.awaitRequest(exchange.finishedAt);
     if (!this.#reader.holdsBytes) {
       this.#reader.next();
       if (this.#isPaused) this.#resume();
@@ -381,9 +389,17 @@ export class ServerConnection implements Http1ServerConnection, RequestReaderEve
     this.#writer.flush();
     this.#socket.end();
     if (this.#isPaused) this.#resume();
-    const now = this.#options.clock.monotonic();
-    this.#timeouts.within(lingerMs, now);
+    if (this.#socket.writableLength === 0) this.#linger();
+    else {
+      // What a slow client has not taken yet is still ours to deliver.
+      this.#timeouts.touch(this.#options.clock.monotonic());
+      this.#socket.once("finish", this.#linger);
+    }
   }
+
+  #linger = (): void => {
+    if (this.#phase === "lingering") this.#timeouts.within(lingerMs, this.#options.clock.monotonic());
+  };
 
   #expire(): void {
     const exchange = this.#exchange;

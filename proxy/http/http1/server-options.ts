@@ -18,7 +18,10 @@ export interface Http1ServerConnection {
   readonly activeExchanges: number;
   /** Called once when the socket is closed. */
   onClose: (() => void) | undefined;
-  /** No further requests: the one under way is answered with `Connection: close`; an idle connection ends at once. */
+  /**
+   * No further requests: the one under way is answered with `Connection: close`; an idle connection ends at once. When the head of the
+   * answer is out already, one more request may come within a second, because it can't be told from one that crosses our FIN.
+   */
   drain(): void;
   /** Ends it now; a request under way is cancelled. */
   destroy(): void;

@@ -87,6 +87,8 @@ export class UpstreamConnection implements ClientConnection, ResponseReaderEvent
       return Promise.reject(toMeshError(thrown));
     }
     this.#state = "busy";
+    // The promise of the server is about idle connections; how long an answer may take is for the others to say.
+    this.#deadline.set(Number.POSITIVE_INFINITY, 0);
     this.#exchange = exchange;
     this.#isRequestWritten = false;
     this.#reader.expect(exchange.method === "HEAD");
