@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { BreakerFallback, CircuitBreakerPolicy } from "../model/circuit-breaker.ts";
 import type { Cluster, LoadBalancer } from "../model/cluster.ts";
 import type { ConnectionPool } from "../model/connection-pool.ts";
 import type { Endpoint, EndpointSet, Labels } from "../model/endpoint.ts";
@@ -96,16 +97,53 @@ const retry = record<NonNullable<Extract<Route["action"], { kind: "forward" }>["
   },
   ["perTryTimeoutMs"],
 );
-const destination = fc.record({
-  destination: word,
-  weight: fc.integer({ min: 1, max: 100 }),
-  requestHeaders: headers,
-  responseHeaders: headers,
-});
+const fallback: fc.Arbitrary<BreakerFallback> = fc.oneof(
+  fc.record({
+    kind: fc.constant("direct-response" as const),
+    status: fc.integer({ min: 200, max: 599 }),
+    body: fc.string(),
+    headers: pairs,
+  }),
+  fc.record({ kind: fc.constant("destination" as const), destination: word }),
+  fc.record({
+    kind: fc.constant("last-good-response" as const),
+    maxAgeMs: ms,
+    maxBytes: fc.integer({ min: 1, max: 1e9 }),
+    vary: fc.array(word, { maxLength: 2 }),
+  }),
+);
+const breaker = record<CircuitBreakerPolicy>(
+  {
+    name: word,
+    errorRate: fraction,
+    slowCalls: fc.record({ rate: fraction, durationMs: ms }),
+    volumeThreshold: fc.integer({ min: 1, max: 1e6 }),
+    windowMs: ms,
+    resetMs: ms,
+    probes: fc.integer({ min: 1, max: 100 }),
+    errors: fc.array(word, { minLength: 1, maxLength: 3 }),
+    fallback,
+  },
+  ["slowCalls", "fallback"],
+);
+const destination = record<Extract<Route["action"], { kind: "forward" }>["destinations"][number]>(
+  {
+    destination: word,
+    weight: fc.integer({ min: 1, max: 100 }),
+    requestHeaders: headers,
+    responseHeaders: headers,
+    breaker,
+  },
+  ["breaker"],
+);
 const forward = record<Extract<Route["action"], { kind: "forward" }>>(
   {
     kind: fc.constant("forward"),
-    destinations: fc.array(destination, { minLength: 1, maxLength: 4 }),
+    destinations: fc.uniqueArray(destination, {
+      minLength: 1,
+      maxLength: 4,
+      selector: (entry) => entry.destination,
+    }),
     rewrite: fc.oneof(
       fc.record({ prefix: text }),
       fc.record({ regex: fc.record({ pattern: text, substitution: text }), authority: word }),
@@ -278,6 +316,30 @@ const anyCluster = record<Cluster>(
 /** Requests to original-dst clusters name their address, so there is nothing to balance. */
 const cluster = anyCluster.map((made) =>
   made.discovery.kind === "original-dst" ? { ...made, loadBalancer: { kind: "passthrough" as const } } : made,
+);
+const chainHead = record<Pick<FilterChain, "name" | "serverNames" | "tls">>(
+  { name: word, serverNames: fc.array(word, { minLength: 1, maxLength: 2 }), tls: serverTls },
+  ["serverNames", "tls"],
+);
+const filterChain: fc.Arbitrary<FilterChain> = fc.oneof(
+  fc
+    .tuple(
+      chainHead,
+      fc.record({
+        statPrefix: word,
+        routes: fc.oneof(
+          fc.record({ kind: fc.constant("rds" as const), routeConfigName: word }),
+          fc.record({ kind: fc.constant("inline" as const), configuration }),
+        ),
+      }),
+    )
+    .map(([head, http]) => ({ ...head, http })),
+  fc
+    .tuple(chainHead, word, fc.array(word, { minLength: 2, maxLength: 3 }))
+    .map(([head, statPrefix, clusters]) => ({
+      ...head,
+      tcp: { statPrefix, destinations: clusters.map((cluster, at) => ({ cluster, weight: at + 1 })) },
+    })),
 );
 const listener = record<Listener>(
   {
