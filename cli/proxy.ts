@@ -29,8 +29,9 @@ export function addProxyOptions(command: Command): Command {
       "admin interface: /ready /config_dump /clusters /stats/prometheus /logging /drain",
     )
     .option("--state <dir>", "where the last good config is kept")
-    .option("--access-log <off|text|json>", "write a line per request (env WEFT_ACCESS_LOG)")
+    .option("--access-log <off|short|text|json>", "write a line per request (env WEFT_ACCESS_LOG)")
     .option("--log-level <level>", "what to log (env WEFT_LOG_LEVEL)")
+    .option("--log-format <text|json>", "how to log (env WEFT_LOG_FORMAT, default: json)")
     .option("--drain <duration>", "how long requests get to finish on SIGTERM (env WEFT_DRAIN, default: 5s)");
 }
 

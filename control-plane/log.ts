@@ -1,4 +1,5 @@
 import { pino } from "pino";
+import { logLineForPeople } from "../common/base/log-line.ts";
 
 export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -27,7 +28,7 @@ export function createLog(
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
     },
-    { write: format === "json" ? write : (line: string) => write(forPeople(line)) },
+    { write: format === "json" ? write : (line: string) => write(logLineForPeople(line, "all")) },
   );
   return {
     debug: (message, fields = {}) => log.debug(fields, message),
@@ -35,15 +36,4 @@ export function createLog(
     warn: (message, fields = {}) => log.warn(fields, message),
     error: (message, fields = {}) => log.error(fields, message),
   };
-}
-
-function forPeople(line: string): string {
-  const { time, level, msg, err } = JSON.parse(line) as {
-    time: string;
-    level: string;
-    msg?: string;
-    err?: { stack?: string; message?: string };
-  };
-  const cause = err === undefined ? "" : `: ${err.stack ?? err.message ?? ""}`;
-  return `${time.slice(11, 23)} ${level.padEnd(5)} ${msg ?? ""}${cause}\n`;
 }

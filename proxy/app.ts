@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
+import type { Clock } from "../common/base/clock.ts";
 import { systemClock } from "../common/base/clock.ts";
 import type { Problem } from "../common/base/problem.ts";
 import { formatProblem } from "../common/base/problem.ts";
@@ -34,6 +35,7 @@ import { ResourceState } from "./state/resource-state.ts";
 import { circuitMetrics } from "./telemetry/circuit-metrics.ts";
 import type { Log } from "./telemetry/log.ts";
 import { createLog } from "./telemetry/log.ts";
+import { OutageLog } from "./telemetry/outage-log.ts";
 import { createTelemetry } from "./telemetry-set.ts";
 import type { ResourceSink, ResourceType, ResourceUpdate } from "./xds/resource-update.ts";
 import type { XdsClientEvents } from "./xds/stream.ts";
@@ -70,7 +72,7 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
   const { node } = settings;
   const clock = systemClock;
   const random = systemRandom;
-  const log = createLog(settings.logLevel).child({ proxy: node.name });
+  const log = createLog(settings.logLevel, undefined, settings.logFormat).child({ proxy: node.name });
   const self: Workload = {
     name: node.name,
     namespace: node.namespace,
@@ -206,7 +208,7 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
       clock,
       random,
       known,
-      events: xdsEvents(log, (type) => {
+      events: xdsEvents(log, clock, (type) => {
         if (type === "virtual-host") noteProgress(readiness, state.current, true);
       }),
     });
@@ -236,16 +238,12 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
   };
 }
 
-function xdsEvents(log: Log, onAnswered: (type: ResourceType) => void): XdsClientEvents {
+function xdsEvents(log: Log, clock: Clock, onAnswered: (type: ResourceType) => void): XdsClientEvents {
+  const outage = new OutageLog(log, clock);
   const where = ({ host, port }: SocketAddress) => `${host}:${port}`;
   return {
-    connected: (server) => log.info("connected to the control plane", { server: where(server) }),
-    disconnected: (server, reason, retryMs) =>
-      log.warn("no control plane; serving what is known", {
-        server: where(server),
-        reason,
-        retryMs: Math.round(retryMs),
-      }),
+    connected: (server) => outage.connected(where(server)),
+    disconnected: (server, reason, retryMs) => outage.disconnected(where(server), reason, retryMs),
     acked: (type, version) => {
       log.debug("accepted config", { type, version });
       onAnswered(type);

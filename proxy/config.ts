@@ -9,8 +9,10 @@ import type { PoolSettings } from "./cluster/pool.ts";
 import { defaultPoolSettings } from "./cluster/pool.ts";
 import type { HttpServerSettings } from "./http/http-server.ts";
 import { defaultHttpServerSettings } from "./http/http-server.ts";
-import type { LogLevel } from "./telemetry/log.ts";
-import { isLogLevel, logLevels } from "./telemetry/log.ts";
+import type { AccessLogSettings } from "./telemetry/access-log.ts";
+import { accessLogEncodings } from "./telemetry/access-log.ts";
+import type { LogFormat, LogLevel } from "./telemetry/log.ts";
+import { isLogLevel, logFormats, logLevels } from "./telemetry/log.ts";
 
 /** Everything a proxy is told from outside. Frozen; read once. */
 export interface ProxySettings {
@@ -24,7 +26,8 @@ export interface ProxySettings {
   /** Where the last good config is kept; absent: nowhere. */
   readonly stateDirectory?: string;
   readonly logLevel: LogLevel;
-  readonly accessLog: "off" | "text" | "json";
+  readonly logFormat: LogFormat;
+  readonly accessLog: "off" | AccessLogSettings["encoding"];
   /** ms that requests under way get to finish on SIGTERM (Istio's terminationDrainDuration: 5 s). */
   readonly terminationDrainMs: number;
   /** ms that a listener that was taken away or moved lets its requests finish (Envoy's drain time is 10 min). */
@@ -54,6 +57,7 @@ export interface ProxyOptions {
   readonly state?: string | undefined;
   readonly accessLog?: string | undefined;
   readonly logLevel?: string | undefined;
+  readonly logFormat?: string | undefined;
   /** Such as `5s`. */
   readonly drain?: string | undefined;
 }
@@ -92,6 +96,7 @@ export function readProxySettings(
   const admin = reader.address("--admin", options.admin);
   const accessLog = options.accessLog ?? environment["WEFT_ACCESS_LOG"] ?? "off";
   const logLevel = options.logLevel ?? environment["WEFT_LOG_LEVEL"] ?? "info";
+  const logFormat = options.logFormat ?? environment["WEFT_LOG_FORMAT"] ?? "json";
   const settings: ProxySettings = {
     version: packageVersion(),
     node,
@@ -99,7 +104,8 @@ export function readProxySettings(
     ...present("admin", admin),
     ...present("stateDirectory", options.state),
     logLevel: reader.oneOf("--log-level", logLevel, logLevels.filter(isLogLevel)),
-    accessLog: reader.oneOf("--access-log", accessLog, ["off", "text", "json"] as const),
+    logFormat: reader.oneOf("--log-format", logFormat, logFormats),
+    accessLog: reader.oneOf("--access-log", accessLog, ["off", ...accessLogEncodings] as const),
     terminationDrainMs: reader.duration("--drain", options.drain ?? environment["WEFT_DRAIN"] ?? "5s"),
     listenerDrainMs: 60_000,
     environment,

@@ -17,6 +17,7 @@ const options = {
   state: { type: "string" },
   "access-log": { type: "string" },
   "log-level": { type: "string" },
+  "log-format": { type: "string" },
   drain: { type: "string" },
 } as const;
 
@@ -29,6 +30,7 @@ const settings = readProxySettings({
   controlPlane: values["control-plane"],
   accessLog: values["access-log"],
   logLevel: values["log-level"],
+  logFormat: values["log-format"],
 });
 if (!settings.ok) {
   for (const problem of settings.problems) process.stderr.write(`${formatProblem(problem)}\n`);

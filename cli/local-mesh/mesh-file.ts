@@ -18,7 +18,7 @@ const port = z.number().int().min(1, portMessage).max(65535, portMessage);
 const labels = z.record(z.string().min(1), z.string());
 const serverPort = z.string().regex(/^[1-9]\d{0,4}$/, "must be the port of a Gateway's server");
 
-const accessLog = z.enum(["off", "text", "json"]);
+const accessLog = z.enum(["off", "short", "text", "json"]);
 
 const gatewaySchema = z.strictObject({
   name,
@@ -213,7 +213,7 @@ function complete(mesh: MeshData): LocalMesh {
       serviceAccount: gateway.serviceAccount ?? gateway.name,
       labels: gateway.labels ?? {},
       ports: new Map(Object.entries(gateway.ports).map(([server, local]) => [Number(server), local])),
-      accessLog: gateway.accessLog ?? "off",
+      accessLog: gateway.accessLog ?? "short",
     })),
     workloads: mesh.workloads.map((workload) => ({
       name: workload.name,

@@ -96,6 +96,7 @@ function proxyOptions(
     ...(labels.length === 0 ? [] : ["--labels", labels.join(",")]),
     ...["--control-plane", local(input.plan.xds), "--admin", local(admin)],
     ...["--state", input.folder.proxy(name), "--access-log", identity.accessLog],
+    ...(input.env.WEFT_LOG_FORMAT === undefined ? ["--log-format", "text"] : []),
     // That a proxy became ready is said by the launcher; what is left to hear from it is what went wrong.
     ...(input.env.WEFT_LOG_LEVEL === undefined ? ["--log-level", "warn"] : []),
   ];

@@ -25,6 +25,13 @@ export const defaultTextFormat = [
   '"%ROUTE_SOURCE%"\n',
 ].join(" ");
 
+/** What a person at a terminal wants to see of a request: when, what, how it ended, where it went and by which rule. */
+export const defaultShortFormat = [
+  "%START_TIME(%H:%M:%S.%3f)% %REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
+  "%RESPONSE_CODE% %RESPONSE_FLAGS% %DURATION% ms",
+  "%UPSTREAM_CLUSTER_RAW% by %ROUTE_NAME% %ROUTE_SOURCE%\n",
+].join(" ");
+
 /** The keys that Istio's sidecars print in JSON, and `route_source`. */
 export const defaultJsonFormat: JsonFormat = {
   start_time: "%START_TIME%",

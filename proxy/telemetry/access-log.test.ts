@@ -34,6 +34,12 @@ describe("the access log", () => {
     );
   });
 
+  it("prints a short line for people", () => {
+    expect(print({ encoding: "short" }, served())).toBe(
+      "20:58:34.123 GET /before 200 - 8 ms outbound|9080|v2|reviews by canary VirtualService/default/reviews(shop/r.yaml:12)\n",
+    );
+  });
+
   it("prints a dash for what there is not", () => {
     expect(
       print({ encoding: "text", format: "%ROUTE_NAME% %UPSTREAM_HOST% %REQ(X)% %GRPC_STATUS%" }, bare()),

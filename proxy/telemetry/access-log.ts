@@ -5,6 +5,7 @@ import {
   compileJsonFormat,
   compileTextFormat,
   defaultJsonFormat,
+  defaultShortFormat,
   defaultTextFormat,
 } from "./access-log-format.ts";
 import type { AccessLogContext } from "./access-log-operators.ts";
@@ -13,8 +14,10 @@ import type { Observer } from "./observe.ts";
 
 /** How exchanges are logged. `format` absent means Istio's default for the encoding. */
 export type AccessLogSettings =
-  | { readonly encoding: "text"; readonly format?: string }
+  | { readonly encoding: "short" | "text"; readonly format?: string }
   | { readonly encoding: "json"; readonly format?: JsonFormat };
+
+export const accessLogEncodings = ["short", "text", "json"] as const;
 
 /** Compiles the format once; the observer then writes one line per exchange. Problems name the key of the format they are in. */
 export function accessLog(
@@ -23,10 +26,12 @@ export function accessLog(
   context: AccessLogContext,
 ): Result<Observer> {
   const format: Result<LineFormat> =
-    settings.encoding === "text"
-      ? compileTextFormat(settings.format ?? defaultTextFormat, context)
-      : compileJsonFormat(settings.format ?? defaultJsonFormat, context);
+    settings.encoding === "json"
+      ? compileJsonFormat(settings.format ?? defaultJsonFormat, context)
+      : compileTextFormat(settings.format ?? defaultFormats[settings.encoding], context);
   if (!format.ok) return failed(format.problems);
   const print = format.value;
   return ok((exchange) => sink.write(print(exchange)));
 }
+
+const defaultFormats = { short: defaultShortFormat, text: defaultTextFormat };

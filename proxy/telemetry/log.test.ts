@@ -24,4 +24,11 @@ describe("the log", () => {
       stack: expect.stringContaining("log.test.ts"),
     });
   });
+
+  it("prints lines for people when asked to, without its own name", () => {
+    const lines: string[] = [];
+    const log = createLog("info", (line) => lines.push(line), "text").child({ proxy: "review-v1" });
+    log.warn("no control plane", { server: "127.0.0.1:15010" });
+    expect(lines[0]).toMatch(/^[\d:.]{12} warn {2}no control plane \(server: 127\.0\.0\.1:15010\)\n$/);
+  });
 });

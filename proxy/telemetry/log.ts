@@ -1,8 +1,11 @@
 import type { Logger } from "pino";
 import { pino } from "pino";
+import { logLineForPeople } from "../../common/base/log-line.ts";
 
 export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 export type LogLevel = (typeof logLevels)[number];
+export const logFormats = ["text", "json"] as const;
+export type LogFormat = (typeof logFormats)[number];
 
 /** The proxy's own log. `fields` go into the JSON line beside the message; an Error goes under `err`. */
 export interface Log {
@@ -18,10 +21,13 @@ export interface Log {
 
 export type LogFields = Readonly<Record<string, unknown>>;
 
-/** JSON lines to stderr, so that stdout stays the access log's. */
+/**
+ * Lines to stderr, so that stdout stays the access log's: JSON for machines, or text for people who know whose log they read.
+ */
 export function createLog(
   level: LogLevel,
   write: (line: string) => void = (line) => process.stderr.write(line),
+  format: LogFormat = "json",
 ): Log {
   // Levels are checked here and not in pino, because pino's children do not follow their parent's level.
   const shared = { level };
@@ -32,7 +38,7 @@ export function createLog(
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
     },
-    { write },
+    { write: format === "json" ? write : (line: string) => write(logLineForPeople(line, ["proxy"])) },
   );
   return wrap(root, shared);
 }
