@@ -317,30 +317,6 @@ const anyCluster = record<Cluster>(
 const cluster = anyCluster.map((made) =>
   made.discovery.kind === "original-dst" ? { ...made, loadBalancer: { kind: "passthrough" as const } } : made,
 );
-const chainHead = record<Pick<FilterChain, "name" | "serverNames" | "tls">>(
-  { name: word, serverNames: fc.array(word, { minLength: 1, maxLength: 2 }), tls: serverTls },
-  ["serverNames", "tls"],
-);
-const filterChain: fc.Arbitrary<FilterChain> = fc.oneof(
-  fc
-    .tuple(
-      chainHead,
-      fc.record({
-        statPrefix: word,
-        routes: fc.oneof(
-          fc.record({ kind: fc.constant("rds" as const), routeConfigName: word }),
-          fc.record({ kind: fc.constant("inline" as const), configuration }),
-        ),
-      }),
-    )
-    .map(([head, http]) => ({ ...head, http })),
-  fc
-    .tuple(chainHead, word, fc.array(word, { minLength: 2, maxLength: 3 }))
-    .map(([head, statPrefix, clusters]) => ({
-      ...head,
-      tcp: { statPrefix, destinations: clusters.map((cluster, at) => ({ cluster, weight: at + 1 })) },
-    })),
-);
 const listener = record<Listener>(
   {
     name: word,
