@@ -4,7 +4,7 @@ import { HeaderList } from "../http/header-list.ts";
 
 /**
  * An answer that a route gives on purpose (redirect, fault, preflight); errors are thrown instead. `detail`: Envoy's
- * RESPONSE_CODE_DETAILS. `fields`: name/value pairs.
+ * RESPONSE_CODE_DETAILS. `fields`: name/value pairs; throws MeshError `internal` for what would not stay one field on the wire.
  */
 export function localResponse(
   exchange: Exchange,
@@ -15,9 +15,10 @@ export function localResponse(
 ): Response {
   exchange.detail = detail;
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  const headers = new HeaderList();
+  for (let i = 0; i < fields.length; i += 2) headers.add(fields[i]!, fields[i + 1]!);
   // RFC 9110 8.6: no Content-Length with 204.
-  const length = status === 204 ? [] : ["content-length", String(bytes.length)];
-  const headers = new HeaderList([...fields, ...length]);
+  if (status !== 204) headers.add("content-length", String(bytes.length));
   return { status, reason: "", headers, body: Body.of(bytes) };
 }
 

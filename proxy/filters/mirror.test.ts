@@ -96,6 +96,18 @@ describe("mirror", () => {
     expect(scene.dropped.length).toBe(300 - 256);
   });
 
+  it("keeps no place for copies of requests whose primary failed at once", async () => {
+    const scene = new FilterScene().upstream("v2", async () => responseOf());
+    const service = scene.wrap(mirror, mirroring({}), () => {
+      throw meshError("internal");
+    });
+    for (let i = 0; i < 300; i++) {
+      expect(() => service(exchangeOf())).toThrow("internal");
+      await settle();
+    }
+    expect(scene.dropped).toEqual([]);
+  });
+
   it("lets the primary upload go on when the mirror reads nothing of it", async () => {
     const scene = new FilterScene().upstream("v2", hanging);
     const body = new Body(undefined);

@@ -37,9 +37,12 @@ export const mirror: Filter = {
         const send = target.prepare(exchange);
         if (send !== undefined) copies.push(send);
       }
-      const answer = next(exchange);
-      for (const send of copies) send();
-      return answer;
+      try {
+        return next(exchange);
+      } finally {
+        // After the primary, so it has the first connection; always, because each copy holds a place until it was sent.
+        for (const send of copies) send();
+      }
     };
   },
 };

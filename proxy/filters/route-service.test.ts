@@ -133,6 +133,14 @@ describe("a route that answers itself", () => {
     expect([await textOf(answer.body), exchange.detail]).toEqual(["", "direct_response"]);
   });
 
+  it("sends no Location that would break its line, or lose half of a character", async () => {
+    for (const authority of ["a\r\nSet-Cookie: x", "\u0141\u010d"]) {
+      const route = answering({ kind: "redirect", status: 301, authority });
+      const answer = buildRouteService(route, new FilterScene().context)(exchangeOf());
+      await expect(answer).rejects.toMatchObject({ code: "internal", detail: "unsafe_header" });
+    }
+  });
+
   it("answers directly, with the route's header operations and CORS", async () => {
     const scene = new FilterScene();
     const action: RouteAction = { kind: "direct-response", status: 503, body: Buffer.from("closed") };

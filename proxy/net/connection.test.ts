@@ -41,6 +41,14 @@ describe("listen", () => {
 });
 
 describe("connect", () => {
+  it("hands on a socket whose errors end nobody's process", async () => {
+    const listener = await listen({ host: "127.0.0.1", port: 0 }, (socket) => socket.destroy());
+    const socket = await connect({ ...listener.address, timeoutMs: 5_000 }, systemClock);
+    expect(() => socket.emit("error", new Error("reset before anybody listened"))).not.toThrow();
+    socket.destroy();
+    await listener.close();
+  });
+
   it("gives up after its time-out", async () => {
     const server = createServer().listen(0, "127.0.0.1");
     await once(server, "listening");

@@ -1,7 +1,10 @@
+import { Socket } from "node:net";
 import { describe, expect, it } from "vitest";
 import { Body } from "../../proxy/http/body.ts";
 import { HeaderList } from "../../proxy/http/header-list.ts";
 import { defaultHttpServerSettings } from "../../proxy/http/http-server.ts";
+import { clientHttp1 } from "../../proxy/http/http1/client.ts";
+import { plainExchange } from "../support/exchange.ts";
 import { FakeClock, settle } from "../support/fake-clock.ts";
 import { answerOk, Chain } from "./http1-chain.ts";
 
@@ -45,6 +48,16 @@ describe("an upstream connection at work", () => {
     await clock.advance(3 * 3_600_000);
     chain.upstream.sockets[0]!.write("still here");
     await client.until("still here");
+  });
+
+  it("has no capacity when its socket was gone before it began", async () => {
+    const clock = new FakeClock();
+    const socket = new Socket();
+    socket.destroy();
+    const connection = clientHttp1(socket, clock);
+    expect(connection.capacity).toBe(0);
+    await expect(connection.send(plainExchange())).rejects.toMatchObject({ code: "reset_before_request" });
+    expect(clock.pendingTimers).toBe(0);
   });
 
   it("ends after its time once it is idle again", async () => {

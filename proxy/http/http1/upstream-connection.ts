@@ -55,6 +55,11 @@ export class UpstreamConnection implements ClientConnection, ResponseReaderEvent
     this.#reader = new ResponseReader(settings, this);
     this.#writer = new MessageWriter(socket, this);
     this.#deadline = new Deadline(clock, () => this.destroy());
+    if (socket.destroyed) {
+      // Nothing more will be heard of it.
+      this.#state = "closed";
+      return;
+    }
     this.#awaitRequest();
     socket.on("error", (error) => this.#lost(error));
     socket.on("close", () => this.#lost(undefined));
