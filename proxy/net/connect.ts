@@ -16,8 +16,8 @@ const keepAliveProbeMs = 300_000;
 
 /**
  * Opens a TCP connection to an endpoint, without delay of small writes and with half-close. Rejects with MeshError
- * `connect_refused`, `connect_timeout` or `connect_failed`, whose cause is the system's error. The socket has an "error" listener
- * only until then.
+ * `connect_refused`, `connect_timeout` or `connect_failed`, whose cause is the system's error. The socket keeps an "error"
+ * listener, so that one that fails before its user listens does not end the process.
  */
 export function connect(target: ConnectTarget, clock: Clock): Promise<Socket> {
   return new Promise((resolve, reject) => {
@@ -31,14 +31,12 @@ export function connect(target: ConnectTarget, clock: Clock): Promise<Socket> {
     });
     const cancelTimer = clock.after(target.timeoutMs, () => {
       settle();
-      socket.on("error", () => {});
       socket.destroy();
       reject(meshError("connect_timeout", "connect_timeout"));
     });
     const settle = (): void => {
       cancelTimer();
       socket.off("connect", onConnect);
-      socket.off("error", onError);
     };
     const onConnect = (): void => {
       settle();
