@@ -112,7 +112,8 @@ function readRequests(chunks: readonly Buffer[]): Reading {
     let released = 0;
     for (const chunk of chunks) {
       if (isOver && released === reading.messages.length - 1) break;
-      reader.feed(chunk);
+      // A copy, because a codec may write over what it has read, and the other one reads it too.
+      reader.feed(Buffer.from(chunk));
       while (released < reading.messages.length && !isOver) {
         released++;
         reader.next();
@@ -175,7 +176,7 @@ function readResponse(chunks: readonly Buffer[], toHead: boolean): Reading {
   );
   reader.expect(toHead);
   try {
-    for (const chunk of chunks) reader.feed(chunk);
+    for (const chunk of chunks) reader.feed(Buffer.from(chunk));
     reader.finish();
   } catch {
     reading.refused = true;

@@ -42,6 +42,20 @@ describe("ChunkedDecoder", () => {
     fc.assert(property, { numRuns: 300 });
   });
 
+  it("makes few pieces of many tiny chunks, and leaves large ones where they are", () => {
+    const decoder = new ChunkedDecoder();
+    const body = new Body(undefined);
+    const got: Buffer[] = [];
+    body.pipe({ data: (piece) => got.push(piece) > 0, end() {}, fail() {} });
+    const large = Buffer.alloc(20_000, "L");
+    const tiny = Buffer.from("1\r\nx\r\n".repeat(5_000));
+    const wire = Buffer.concat([tiny, Buffer.from("4e20\r\n"), large, Buffer.from("\r\n"), tiny]);
+    decoder.decode(wire, 0, wire.length, body);
+    expect(got.map((piece) => piece.length)).toEqual([5_000, 25_000]);
+    expect(Buffer.concat(got).toString()).toBe("x".repeat(5_000) + "L".repeat(20_000) + "x".repeat(5_000));
+    expect(decoder.octets).toBe(30_000);
+  });
+
   it("counts extensions over all chunks of a message", () => {
     const chunk = Buffer.from(`1;${"a".repeat(4_000)}\r\nx\r\n`);
     expect(() => decode([chunk, chunk, chunk, chunk, chunk])).toThrow("chunk_extensions_too_large");

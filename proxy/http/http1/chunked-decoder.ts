@@ -38,6 +38,8 @@ const Step = Object.freeze({
 const maxSizeDigits = 12;
 /** Octets of chunk extensions in one message, as Node limits them (CVE-2024-22019). */
 const maxExtensionOctets = 16 * 1024;
+/** Pieces up to this size are moved up to the one before, so that a read of a thousand tiny chunks is not a thousand buffers. */
+const mergedOctets = 4 * 1024;
 const maxTrailerOctets = 16 * 1024;
 const maxTrailerCount = 64;
 
@@ -71,25 +73,41 @@ export class ChunkedDecoder {
     this.#trailerBytes = undefined;
   }
 
-  /** Takes bytes from `start` on, up to the end of the body; returns the position behind what it took. Throws `bad_request`. */
+  /**
+   * Takes bytes from `start` on, up to the end of the body; returns the position behind what it took. May overwrite what it took, because
+   * what it pushes are views of `bytes`. Throws `bad_request`.
+   */
   decode(bytes: Buffer, start: number, end: number, body: Body): number {
     let position = start;
-    while (position < end) {
-      if (this.#step === Step.data) {
-        const stop = Math.min(end, position + this.#remaining);
-        this.#remaining -= stop - position;
-        this.octets += stop - position;
-        if (!body.push(bytes.subarray(position, stop))) this.wantsMore = false;
-        if (this.#remaining === 0) this.#step = Step.dataCr;
-        position = stop;
-      } else if (this.#step === Step.trailers) {
-        return this.#readTrailers(bytes, position, end);
-      } else {
+    let runStart = start;
+    let runEnd = start;
+    while (position < end && this.#step !== Step.trailers) {
+      if (this.#step !== Step.data) {
         this.#advance(bytes[position]!);
         position++;
+        continue;
       }
+      const stop = Math.min(end, position + this.#remaining);
+      const length = stop - position;
+      if (runEnd > runStart && length <= mergedOctets) {
+        bytes.copyWithin(runEnd, position, stop);
+        runEnd += length;
+      } else {
+        if (runEnd > runStart) this.#push(bytes.subarray(runStart, runEnd), body);
+        runStart = position;
+        runEnd = stop;
+      }
+      this.#remaining -= length;
+      if (this.#remaining === 0) this.#step = Step.dataCr;
+      position = stop;
     }
-    return position;
+    if (runEnd > runStart) this.#push(bytes.subarray(runStart, runEnd), body);
+    return position < end ? this.#readTrailers(bytes, position, end) : position;
+  }
+
+  #push(piece: Buffer, body: Body): void {
+    this.octets += piece.length;
+    if (!body.push(piece)) this.wantsMore = false;
   }
 
   #advance(octet: number): void {
