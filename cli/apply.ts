@@ -4,7 +4,6 @@ import { CliError } from "./cli-error.ts";
 import { readCliConfig } from "./config.ts";
 import type { AppliedResource } from "./control-plane-client.ts";
 import { ControlPlaneClient } from "./control-plane-client.ts";
-import { joinFiles } from "./joined-files.ts";
 import { readFiles } from "./read-files.ts";
 import type { WaitOptions } from "./wait-option.ts";
 import { addWaitOptions, describeSettled, waitMs } from "./wait-option.ts";
@@ -26,13 +25,8 @@ export function applyCommand(): Command {
 async function apply(options: ApplyOptions): Promise<void> {
   const client = new ControlPlaneClient(options.controlPlane, "apply");
   const wait = waitMs("apply", options);
-  const joined = joinFiles(await readFiles("apply", options.file));
-  const answer = await client.apply(joined.text, joined.name, wait).catch((error: unknown) => {
-    throw error instanceof CliError && error.problems.length > 0
-      ? new CliError(error.exitCode, error.problems.map(joined.place))
-      : error;
-  });
-  const problems = answer.problems.map(joined.place);
+  const answer = await client.apply(await readFiles("apply", options.file), wait);
+  const { problems } = answer;
   for (const problem of problems.filter(({ severity }) => severity === "warning")) {
     process.stderr.write(`warning: ${formatProblem(problem)}\n`);
   }

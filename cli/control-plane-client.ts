@@ -3,6 +3,7 @@ import type { Problem } from "../common/base/problem.ts";
 import type { Source } from "../common/model/source.ts";
 import { CliError, invalidInput, wrongUse } from "./cli-error.ts";
 import type { ExplainAnswer } from "./format-explanation.ts";
+import type { ResourceFile } from "./read-files.ts";
 
 /** What `POST /resources` says. Shapes as in control-plane/admin. */
 export interface ApplyAnswer {
@@ -94,10 +95,11 @@ export class ControlPlaneClient {
     this.#verb = verb;
   }
 
-  /** `file` is what problems call the text. `waitMs` 0 does not wait for the proxies. */
-  async apply(text: string, file: string, waitMs: number): Promise<ApplyAnswer> {
-    const query = new URLSearchParams({ file, ...(waitMs > 0 ? { wait: String(waitMs) } : {}) });
-    return (await this.#call("POST", `/resources?${query}`, waitMs, text)) as ApplyAnswer;
+  /** All files in one step. `waitMs` 0 does not wait for the proxies. */
+  async apply(files: readonly ResourceFile[], waitMs: number): Promise<ApplyAnswer> {
+    const path = waitMs > 0 ? `/resources?wait=${waitMs}` : "/resources";
+    const type = "application/vnd.weft.files+json";
+    return (await this.#call("POST", path, waitMs, JSON.stringify({ files }), type)) as ApplyAnswer;
   }
 
   async delete(kind: string, namespace: string, name: string, waitMs: number): Promise<DeleteAnswer> {
@@ -119,13 +121,19 @@ export class ControlPlaneClient {
     return (await this.#call("POST", "/explain", 0, JSON.stringify(question))) as ExplainAnswer;
   }
 
-  async #call(method: "GET" | "POST" | "DELETE", path: string, waitMs = 0, body?: string): Promise<unknown> {
+  async #call(
+    method: "GET" | "POST" | "DELETE",
+    path: string,
+    waitMs = 0,
+    body?: string,
+    type = "application/json",
+  ): Promise<unknown> {
     const limitMs = waitMs + 30_000;
     const response = await request(`http://${this.#address}${path}`, {
       method,
       headersTimeout: limitMs,
       bodyTimeout: limitMs,
-      ...(body === undefined ? {} : { body, headers: { "content-type": "application/yaml" } }),
+      ...(body === undefined ? {} : { body, headers: { "content-type": type } }),
     }).catch((error: unknown) => {
       const why = error instanceof Error ? error.message : String(error);
       throw new CliError(

@@ -1,8 +1,8 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
-import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { closestName } from "../../common/base/closest.ts";
 import type { SocketAddress } from "../../common/model/node.ts";
+import { createServer } from "../http/node-http.ts";
 import type { Answer } from "./answer.ts";
 import { text } from "./answer.ts";
 import type { AdminParts, Page } from "./pages.ts";

@@ -1,7 +1,7 @@
-import { STATUS_CODES } from "node:http";
 import { meshError } from "../../errors.ts";
 import type { Exchange } from "../exchange.ts";
 import type { HeaderList } from "../header-list.ts";
+import { STATUS_CODES } from "../node-http.ts";
 import type { Framing } from "./framing.ts";
 
 /**
