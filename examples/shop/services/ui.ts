@@ -7,6 +7,8 @@ const page = new URL("../ui/", import.meta.url);
 const assets = [
   ["index.html", "text/html; charset=utf-8"],
   ["page.js", "text/javascript; charset=utf-8"],
+  ["calls.js", "text/javascript; charset=utf-8"],
+  ["elements.js", "text/javascript; charset=utf-8"],
   ["style.css", "text/css; charset=utf-8"],
 ] as const;
 
