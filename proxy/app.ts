@@ -17,6 +17,8 @@ import type { ProxySettings } from "./config.ts";
 import { ConfigSink } from "./config-sink.ts";
 import { CircuitSet } from "./filters/circuit-set.ts";
 import type { FilterContext } from "./filters/filter.ts";
+import { NestedRetries } from "./filters/nested-retries.ts";
+import { RetryBudgets } from "./filters/retry-budget.ts";
 import { buildRouteService } from "./filters/route-service.ts";
 import { noteProgress } from "./first-config.ts";
 import { connectHttp1 } from "./http/http1/client.ts";
@@ -85,7 +87,8 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
 
   // --- upstream side ---
   const clusters: ClusterManager = new ClusterManager({
-    connect: ({ host, port }, timeoutMs) => connectHttp1({ host, port, timeoutMs }, clock),
+    connect: ({ host, port }, timeoutMs, keepalive) =>
+      connectHttp1({ host, port, timeoutMs, keepalive }, clock),
     resolver: systemResolver(),
     pool: settings.pool,
     clock,
@@ -108,19 +111,34 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
           Array.from(xds?.systemVersions ?? [], ([type, version]) => [type.replace("-", "_"), version]),
         ),
       configRejections: () => rejections,
+      outliers: () =>
+        Array.from(clusters, ({ name, outlier }) =>
+          outlier === undefined
+            ? []
+            : [{ cluster: name, ejected: outlier.ejected, ejections: outlier.ejections }],
+        ).flat(),
     },
   });
 
   // --- routes and listeners ---
   const circuits = new CircuitSet(clock);
+  const nestedRetries = new NestedRetries();
+  const retryBudgets = new RetryBudgets((cluster) => clusters.get(cluster)?.config);
   const context: FilterContext = {
+    retryBudget: (cluster) => retryBudgets.of(cluster),
+    nested: { direction: "outbound", retries: nestedRetries },
     clock,
     random,
     circuits,
     upstream: (cluster) => clusters.upstream(cluster),
     events: telemetry.filterEvents,
   };
+  const inboundContext: FilterContext = {
+    ...context,
+    nested: { direction: "inbound", retries: nestedRetries },
+  };
   const build = (route: Route): Service => buildRouteService(route, context);
+  const buildInbound = (route: Route): Service => buildRouteService(route, inboundContext);
   const tables = new RouteTables(build, clock);
   const listeners: ListenerSet = new ListenerSet({
     settings: settings.http,
@@ -129,7 +147,11 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
     onRejected: telemetry.observeRejected,
     serviceFor: (listener: Listener) =>
       listener.direction === "inbound"
-        ? acceptInbound(listener, { observe: telemetry.inbound, build })
+        ? acceptInbound(listener, {
+            observe: telemetry.inbound,
+            readAttempt: nestedRetries.readAttempt,
+            build: buildInbound,
+          })
         : acceptOutbound(listener, { observe: telemetry.outbound, self, newRequestId: randomUUID, tables }),
   });
 

@@ -146,6 +146,8 @@ export interface RetryPolicy {
   readonly statusCodes: readonly number[];
   readonly baseIntervalMs: number;
   readonly maxIntervalMs: number;
+  /** True: another attempt may go to an endpoint that failed already (Istio's retryIgnorePreviousHosts: false). */
+  readonly mayRepeatHost?: boolean;
 }
 
 export interface CorsPolicy {

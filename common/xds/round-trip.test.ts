@@ -94,8 +94,9 @@ const retry = record<NonNullable<Extract<Route["action"], { kind: "forward" }>["
     statusCodes: fc.array(fc.integer({ min: 400, max: 599 }), { maxLength: 3 }),
     baseIntervalMs: fc.integer({ min: 1, max: 100 }),
     maxIntervalMs: fc.integer({ min: 100, max: 1000 }),
+    mayRepeatHost: fc.constant(true),
   },
-  ["perTryTimeoutMs"],
+  ["perTryTimeoutMs", "mayRepeatHost"],
 );
 const fallback: fc.Arbitrary<BreakerFallback> = fc.oneof(
   fc.record({

@@ -151,6 +151,15 @@ function fromRewrite(action: WireRouteAction, path: string, reading: Reading): R
 
 const statusCodeRule = "retriable-status-codes";
 
+/** Istio's way to keep a retry from going where it failed; the number of its tries is Istio's too. */
+const previousHosts = {
+  name: "envoy.retry_host_predicates.previous_hosts",
+  typedConfig: {
+    type_url: "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
+    value: new Uint8Array(),
+  },
+};
+
 function toRetryPolicy(retry: RetryPolicy): WireRetryPolicy {
   // Envoy looks at the status codes only when this word is among the conditions.
   const needsRule = retry.statusCodes.length > 0 && !retry.on.includes(statusCodeRule);
@@ -159,6 +168,7 @@ function toRetryPolicy(retry: RetryPolicy): WireRetryPolicy {
     numRetries: { value: retry.attempts },
     ...(retry.perTryTimeoutMs === undefined ? {} : { perTryTimeout: toDuration(retry.perTryTimeoutMs) }),
     retriableStatusCodes: [...retry.statusCodes],
+    ...(retry.mayRepeatHost ? {} : { retryHostPredicate: [previousHosts], hostSelectionRetryMaxAttempts: 5 }),
     retryBackOff: {
       baseInterval: toDuration(Math.max(1, retry.baseIntervalMs)),
       maxInterval: toDuration(Math.max(1, retry.baseIntervalMs, retry.maxIntervalMs)),
@@ -177,6 +187,9 @@ export function fromRetryPolicy(retry: WireRetryPolicy): RetryPolicy {
       : {}),
     on: (retry.retryOn ?? "").split(",").filter((word) => word !== ""),
     statusCodes: retry.retriableStatusCodes ?? [],
+    ...(retry.retryHostPredicate?.some(({ name }) => name === previousHosts.name)
+      ? {}
+      : { mayRepeatHost: true }),
     baseIntervalMs,
     maxIntervalMs: backOff?.maxInterval ? fromDuration(backOff.maxInterval) : baseIntervalMs * 10,
   };

@@ -16,6 +16,7 @@ export const protoFiles = [
   "envoy/extensions/filters/http/fault/v3/fault.proto",
   "envoy/extensions/filters/http/cors/v3/cors.proto",
   "envoy/extensions/upstreams/http/v3/http_protocol_options.proto",
+  "envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.proto",
 ];
 
 export const usedMessages = [
@@ -59,6 +60,8 @@ export const usedMessages = [
   "envoy.config.route.v3.WeightedCluster.ClusterWeight",
   "envoy.config.route.v3.RetryPolicy",
   "envoy.config.route.v3.RetryPolicy.RetryBackOff",
+  "envoy.config.route.v3.RetryPolicy.RetryHostPredicate",
+  "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
   "envoy.config.route.v3.RedirectAction",
   "envoy.config.route.v3.DirectResponseAction",
 

@@ -10,6 +10,8 @@ export interface ClusterStatus {
 export interface EndpointStatus {
   readonly address: string;
   readonly health: "healthy" | "unhealthy" | "draining";
+  /** Outlier detection leaves it alone for now. */
+  readonly ejected: boolean;
   readonly weight: number;
   readonly workload: string;
   /** Under way or waiting for a connection. */
@@ -24,9 +26,10 @@ export function clusterStatuses(clusters: Iterable<UpstreamCluster>): readonly C
   return Array.from(clusters, (cluster) => ({
     name: cluster.name,
     warm: cluster.isWarm,
-    endpoints: Array.from(cluster.endpoints, ({ host, endpoint, requests, pool }) => ({
+    endpoints: Array.from(cluster.endpoints, ({ host, endpoint, requests, pool, outlier }) => ({
       address: host.address,
       health: endpoint.health,
+      ejected: outlier.isEjected,
       weight: endpoint.weight,
       workload: host.workload === undefined ? "" : `${host.workload.namespace}/${host.workload.name}`,
       activeRequests: pool.active,
@@ -50,7 +53,7 @@ export function printClusters(statuses: readonly ClusterStatus[]): string {
         ["cx_total", endpoint.totalConnections],
         ["rq_active", endpoint.activeRequests],
         ["rq_total", endpoint.totalRequests],
-        ["health_flags", endpoint.health === "healthy" ? "healthy" : `/eds_status_${endpoint.health}`],
+        ["health_flags", healthFlags(endpoint)],
         ["weight", endpoint.weight],
         ["workload", endpoint.workload || "-"],
       ];
@@ -58,4 +61,13 @@ export function printClusters(statuses: readonly ClusterStatus[]): string {
     }
   }
   return lines.join("\n");
+}
+
+/** Envoy's words for why an endpoint gets no traffic, one after the other. */
+function healthFlags({ health, ejected }: EndpointStatus): string {
+  const flags = [
+    ...(ejected ? ["/failed_outlier_check"] : []),
+    ...(health === "healthy" ? [] : [`/eds_status_${health}`]),
+  ];
+  return flags.join("") || "healthy";
 }

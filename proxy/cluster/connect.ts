@@ -1,3 +1,4 @@
+import type { TcpKeepalive } from "../../common/model/connection-pool.ts";
 import type { SocketAddress } from "../../common/model/node.ts";
 import type { ClientConnection } from "../http/client-connection.ts";
 
@@ -5,4 +6,8 @@ import type { ClientConnection } from "../http/client-connection.ts";
  * Opens a connection ready for its first exchange. Rejects with MeshError `connect_refused`, `connect_timeout` (after `timeoutMs`) or
  * `connect_failed`.
  */
-export type Connect = (address: SocketAddress, timeoutMs: number) => Promise<ClientConnection>;
+export type Connect = (
+  address: SocketAddress,
+  timeoutMs: number,
+  keepalive?: TcpKeepalive,
+) => Promise<ClientConnection>;

@@ -2,6 +2,7 @@ import type { Endpoint } from "../../common/model/endpoint.ts";
 import type { UpstreamHost } from "../http/exchange.ts";
 import type { Balanced } from "./balancers/index.ts";
 import type { LatencyAverage } from "./balancers/latency-average.ts";
+import { OutlierRecord } from "./health/outlier.ts";
 import type { PoolParts } from "./pool.ts";
 import { Pool } from "./pool.ts";
 
@@ -14,6 +15,7 @@ export class EndpointState implements Balanced {
   /** Kept only while its cluster balances by response time. */
   latency: LatencyAverage | undefined = undefined;
   readonly pool: Pool;
+  readonly outlier = new OutlierRecord();
   #endpoint: Endpoint;
   #host: UpstreamHost;
 
@@ -62,7 +64,7 @@ export class EndpointState implements Balanced {
   }
 
   get isEligible(): boolean {
-    return this.#endpoint.health === "healthy";
+    return this.#endpoint.health === "healthy" && !this.outlier.isEjected;
   }
 
   /** New config for the same address. */

@@ -3,6 +3,7 @@ import type { CancelTimer } from "../../common/base/clock.ts";
 import { meshError } from "../errors.ts";
 import type { Exchange } from "../http/exchange.ts";
 import { EndpointState, endpointKey } from "./endpoint-state.ts";
+import type { ClusterLoad } from "./load.ts";
 import type { ClusterParts } from "./upstream-cluster.ts";
 
 /**
@@ -12,13 +13,15 @@ import type { ClusterParts } from "./upstream-cluster.ts";
 export class OriginalDestination {
   readonly #parts: ClusterParts;
   readonly #connectTimeoutMs: () => number;
+  readonly #load: ClusterLoad;
   readonly #byAuthority = new Map<string, Found>();
   readonly #endpoints = new Map<string, EndpointState>();
   #cancelSweep: CancelTimer | undefined = undefined;
 
-  constructor(parts: ClusterParts, connectTimeoutMs: () => number) {
+  constructor(parts: ClusterParts, connectTimeoutMs: () => number, load: ClusterLoad) {
     this.#parts = parts;
     this.#connectTimeoutMs = connectTimeoutMs;
+    this.#load = load;
   }
 
   get endpoints(): Iterable<EndpointState> {
@@ -69,7 +72,13 @@ export class OriginalDestination {
     const { connect, pool, clock } = this.#parts;
     const state = new EndpointState(
       { address, port, weight: 1, health: "healthy" },
-      { connect: () => connect({ host: address, port }, this.#connectTimeoutMs()), settings: pool, clock },
+      {
+        connect: () =>
+          connect({ host: address, port }, this.#connectTimeoutMs(), this.#load.limits.tcpKeepalive),
+        load: this.#load,
+        settings: pool,
+        clock,
+      },
     );
     this.#endpoints.set(key, state);
     return state;

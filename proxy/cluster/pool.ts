@@ -3,6 +3,7 @@ import type { MeshError } from "../errors.ts";
 import { meshError, toMeshError } from "../errors.ts";
 import type { ClientConnection } from "../http/client-connection.ts";
 import type { Exchange, Response } from "../http/exchange.ts";
+import { ClusterLoad } from "./load.ts";
 
 export interface PoolSettings {
   /** Connections to one endpoint, opening ones included. */
@@ -24,6 +25,8 @@ export const defaultPoolSettings: PoolSettings = Object.freeze({
 
 export interface PoolParts {
   readonly connect: () => Promise<ClientConnection>;
+  /** Shared by all pools of a cluster; its limits come before the settings'. */
+  readonly load?: ClusterLoad;
   readonly settings: PoolSettings;
   readonly clock: Clock;
 }
@@ -43,9 +46,10 @@ export class Pool {
   readonly #connect: () => Promise<ClientConnection>;
   readonly #settings: PoolSettings;
   readonly #clock: Clock;
+  readonly #load: ClusterLoad;
   /** Last in, first out: the busiest stay warm, the others age. */
   readonly #idle: ClientConnection[] = [];
-  readonly #all = new Set<ClientConnection>();
+  readonly #all = new Map<ClientConnection, Held>();
   readonly #waiting: Waiting[] = [];
   #opening = 0;
   #isDraining = false;
@@ -58,6 +62,7 @@ export class Pool {
     this.#connect = parts.connect;
     this.#settings = parts.settings;
     this.#clock = parts.clock;
+    this.#load = parts.load ?? new ClusterLoad();
   }
 
   get idle(): number {
@@ -69,15 +74,19 @@ export class Pool {
   }
 
   /**
-   * Sends on an idle connection, or on the first that becomes free or open. Rejects with `upstream_overflow` when too many wait, with a
-   * `connect_*` error when none could be opened, with the cancel cause when the request is given up, else as `ClientConnection.send`.
+   * Sends on an idle connection, or on the first that becomes free or open. Rejects with `upstream_overflow` when too many wait or are
+   * under way, with a `connect_*` error when none could be opened, with the cancel cause when the request is given up, else as `ClientConnection.send`.
    */
   send(exchange: Exchange): Promise<Response> {
+    const { maxRequests } = this.#load.limits;
+    if (maxRequests !== undefined && this.#load.requests >= maxRequests) {
+      return Promise.reject(meshError("upstream_overflow", "max_requests"));
+    }
     const idle = this.#idle;
     for (let connection = idle.pop(); connection !== undefined; connection = idle.pop()) {
       if (idle.length < this.#unused) this.#unused = idle.length;
       if (connection.capacity > 0) {
-        this.active++;
+        this.#begin();
         return this.#lend(connection, exchange);
       }
       this.#dismiss(connection);
@@ -97,29 +106,53 @@ export class Pool {
   stop(): void {
     this.#isStopped = true;
     this.drain();
-    for (const waiting of this.#waiting.splice(0))
+    for (const waiting of this.#takeWaiting(this.#waiting.length))
       this.#refuse(waiting, meshError("draining", "pool_stopped"));
-    for (const connection of this.#all) connection.destroy();
+    for (const connection of this.#all.keys()) connection.destroy();
+  }
+
+  #begin(): void {
+    this.active++;
+    this.#load.requests++;
+  }
+
+  #end(): void {
+    this.active--;
+    this.#load.requests--;
   }
 
   #lend(connection: ClientConnection, exchange: Exchange): Promise<Response> {
     const answered = connection.send(exchange);
+    if (this.#isUsedUp(connection)) connection.close();
     // A request that can't be written (a header that filters made illegal) is refused without touching the connection.
-    if (connection.capacity > 0) connection.onAvailable?.();
+    else if (connection.capacity > 0) connection.onAvailable?.();
     return answered;
+  }
+
+  /** Counts a request; true for the last that the connection may take. */
+  #isUsedUp(connection: ClientConnection): boolean {
+    const { maxRequestsPerConnection } = this.#load.limits;
+    if (maxRequestsPerConnection === undefined) return false;
+    const held = this.#all.get(connection);
+    return held !== undefined && ++held.requests >= maxRequestsPerConnection;
   }
 
   #wait(exchange: Exchange): Promise<Response> {
     if (this.#isStopped) return Promise.reject(meshError("draining", "pool_stopped"));
-    if (this.#waiting.length >= this.#settings.maxPending) {
-      return Promise.reject(meshError("upstream_overflow", "pending_requests"));
-    }
-    this.active++;
+    const { maxPendingRequests } = this.#load.limits;
+    const isFull =
+      maxPendingRequests === undefined
+        ? this.#waiting.length >= this.#settings.maxPending
+        : this.#load.pending >= maxPendingRequests;
+    if (isFull) return Promise.reject(meshError("upstream_overflow", "pending_requests"));
+    this.#begin();
     return new Promise((resolve, reject) => {
       const waiting: Waiting = { exchange, resolve, reject };
       this.#waiting.push(waiting);
+      this.#load.pending++;
       exchange.whenCancelled((cause) => {
         this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
+        this.#load.pending--;
         this.#refuse(waiting, cause);
       });
       this.#openForWaiting();
@@ -127,11 +160,19 @@ export class Pool {
   }
 
   #openForWaiting(): void {
-    const { maxConnections } = this.#settings;
-    while (this.#opening < this.#waiting.length && this.open + this.#opening < maxConnections) {
+    while (this.#opening < this.#waiting.length && this.#mayOpen()) {
       this.#opening++;
+      this.#load.connections++;
       this.#connect().then(this.#onOpened, this.#onConnectFailed);
     }
+  }
+
+  /** The cluster's limit leaves every endpoint one, so that what waits for it is not stuck (as in Envoy). */
+  #mayOpen(): boolean {
+    const own = this.open + this.#opening;
+    const { maxConnections } = this.#load.limits;
+    if (maxConnections === undefined) return own < this.#settings.maxConnections;
+    return own === 0 || this.#load.connections < maxConnections;
   }
 
   readonly #onOpened = (connection: ClientConnection): void => {
@@ -143,9 +184,9 @@ export class Pool {
     this.#opening--;
     this.opened++;
     this.open++;
-    this.#all.add(connection);
+    this.#all.set(connection, { requests: 0, cancelExpiry: this.#expire(connection) });
     connection.onAvailable = () => {
-      this.active--;
+      this.#end();
       this.#give(connection);
     };
     connection.onClose = () => this.#onClosed(connection);
@@ -158,10 +199,11 @@ export class Pool {
    */
   readonly #onConnectFailed = (thrown: unknown): void => {
     this.#opening--;
+    this.#load.connections--;
     this.connectFailures++;
     const cause = toMeshError(thrown);
     const isHopeless = this.open === 0 && this.#opening === 0;
-    for (const waiting of this.#waiting.splice(0, isHopeless ? this.#waiting.length : 1)) {
+    for (const waiting of this.#takeWaiting(isHopeless ? this.#waiting.length : 1)) {
       this.#refuse(waiting, cause);
     }
     this.#openForWaiting();
@@ -176,6 +218,7 @@ export class Pool {
     }
     const waiting = this.#waiting.shift();
     if (waiting !== undefined) {
+      this.#load.pending--;
       waiting.exchange.whenCancelled(undefined);
       waiting.resolve(this.#lend(connection, waiting.exchange));
     } else if (this.#isDraining) {
@@ -186,8 +229,14 @@ export class Pool {
     }
   }
 
+  #takeWaiting(count: number): readonly Waiting[] {
+    const taken = this.#waiting.splice(0, count);
+    this.#load.pending -= taken.length;
+    return taken;
+  }
+
   #refuse(waiting: Waiting, cause: MeshError): void {
-    this.active--;
+    this.#end();
     waiting.exchange.whenCancelled(undefined);
     waiting.reject(cause);
   }
@@ -196,16 +245,28 @@ export class Pool {
   #dismiss(connection: ClientConnection): void {
     connection.onAvailable = undefined;
     connection.onClose = undefined;
-    this.open--;
-    this.#all.delete(connection);
+    this.#forget(connection);
     connection.close();
   }
 
-  #onClosed(connection: ClientConnection): void {
+  #forget(connection: ClientConnection): void {
     this.open--;
+    this.#load.connections--;
+    this.#all.get(connection)?.cancelExpiry?.();
     this.#all.delete(connection);
+  }
+
+  /** Ends a connection's life when it may have only so much of it: at once when it is idle, else after the exchange under way. */
+  #expire(connection: ClientConnection): CancelTimer | undefined {
+    const ms = this.#load.limits.maxConnectionDurationMs;
+    if (ms === undefined) return undefined;
+    return this.#clock.after(ms, () => connection.close());
+  }
+
+  #onClosed(connection: ClientConnection): void {
+    this.#forget(connection);
     const at = this.#idle.lastIndexOf(connection);
-    if (at === -1) this.active--;
+    if (at === -1) this.#end();
     else {
       this.#idle.splice(at, 1);
       if (this.#idle.length < this.#unused) this.#unused = this.#idle.length;
@@ -215,13 +276,20 @@ export class Pool {
 
   #scheduleSweep(): void {
     this.#unused = this.#idle.length;
-    this.#cancelSweep = this.#clock.after(this.#settings.idleTimeoutMs / 2, () => {
+    const idleTimeoutMs = this.#load.limits.idleTimeoutMs ?? this.#settings.idleTimeoutMs;
+    this.#cancelSweep = this.#clock.after(idleTimeoutMs / 2, () => {
       this.#cancelSweep = undefined;
       // The oldest lie at the bottom, so the unused ones are the first.
       for (const connection of this.#idle.splice(0, this.#unused)) this.#dismiss(connection);
       if (this.#idle.length > 0) this.#scheduleSweep();
     });
   }
+}
+
+/** What is remembered of an open connection. */
+interface Held {
+  requests: number;
+  readonly cancelExpiry: CancelTimer | undefined;
 }
 
 interface Waiting {

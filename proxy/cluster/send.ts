@@ -2,8 +2,10 @@ import { meshError } from "../errors.ts";
 import type { Exchange, Response } from "../http/exchange.ts";
 import type { Service } from "../http/layer.ts";
 import { peerHeader } from "../http/peer-header.ts";
+import { attemptHeader } from "../http/retry-headers.ts";
 import { observeAnswer } from "./balancers/observe-answer.ts";
 import type { EndpointState } from "./endpoint-state.ts";
+import { watchOutcome } from "./health/watch-outcome.ts";
 import type { UpstreamCluster } from "./upstream-cluster.ts";
 
 /**
@@ -22,15 +24,25 @@ export function sendTo(cluster: UpstreamCluster): Service {
 
 function sendToPicked(cluster: UpstreamCluster, exchange: Exchange): Promise<Response> {
   let endpoint = cluster.pick(exchange.hashKey);
-  // A retry goes somewhere else when there is somewhere else (Envoy's previous_hosts predicate, with Istio's three tries).
-  for (let tries = 1; tries <= 3 && exchange.attempts > 0 && endpoint?.host === exchange.upstream; tries++) {
-    endpoint = cluster.pick(exchange.hashKey, tries);
+  const { previousHosts } = exchange;
+  if (previousHosts !== undefined) {
+    // A retry goes somewhere else when there is somewhere else (Envoy's previous_hosts predicate, with Istio's five tries).
+    for (
+      let tries = 1;
+      tries <= 5 && endpoint !== undefined && previousHosts.includes(endpoint.host);
+      tries++
+    ) {
+      endpoint = cluster.pick(exchange.hashKey, tries);
+    }
   }
   if (endpoint === undefined) return Promise.reject(meshError("no_healthy_upstream", "no_healthy_endpoint"));
   const { latency } = endpoint;
-  if (latency === undefined) return sendToEndpoint(endpoint, exchange);
+  const { outlier } = cluster;
+  if (latency === undefined && outlier === undefined) return sendToEndpoint(endpoint, exchange);
   const sentAt = cluster.now();
-  const answer = sendToEndpoint(endpoint, exchange);
+  let answer = sendToEndpoint(endpoint, exchange);
+  if (outlier !== undefined) answer = watchOutcome(answer, exchange, endpoint.outlier, outlier);
+  if (latency === undefined) return answer;
   observeAnswer(answer, latency, sentAt, () => cluster.now());
   return answer;
 }
@@ -38,7 +50,10 @@ function sendToPicked(cluster: UpstreamCluster, exchange: Exchange): Promise<Res
 function sendToEndpoint(endpoint: EndpointState, exchange: Exchange): Promise<Response> {
   exchange.upstream = endpoint.host;
   // Whoever is no known workload of the mesh is not told which workload calls.
-  if (endpoint.host.workload === undefined) exchange.headers.remove(peerHeader);
+  if (endpoint.host.workload === undefined) {
+    exchange.headers.remove(peerHeader);
+    if (exchange.attempts > 0) exchange.headers.remove(attemptHeader);
+  }
   exchange.attempts++;
   endpoint.requests++;
   return endpoint.pool.send(exchange);

@@ -2,7 +2,9 @@ import type { CancelTimer, Clock } from "../../common/base/clock.ts";
 import type { Random } from "../../common/base/random.ts";
 import type { Hash64 } from "../../common/base/xxhash64.ts";
 import type { Cluster, LoadBalancer } from "../../common/model/cluster.ts";
+import type { ConnectionPool } from "../../common/model/connection-pool.ts";
 import type { Endpoint } from "../../common/model/endpoint.ts";
+import type { OutlierDetection } from "../../common/model/outlier-detection.ts";
 import type { Pick } from "./balancers/balancer.ts";
 import { balance } from "./balancers/index.ts";
 import { LatencyAverage } from "./balancers/latency-average.ts";
@@ -10,6 +12,8 @@ import { isWarming } from "./balancers/warm-up.ts";
 import type { Connect } from "./connect.ts";
 import { DnsEndpoints } from "./dns-endpoints.ts";
 import { EndpointState, endpointKey } from "./endpoint-state.ts";
+import { OutlierDetector } from "./health/outlier.ts";
+import { ClusterLoad } from "./load.ts";
 import { OriginalDestination } from "./original-destination.ts";
 import type { PoolSettings } from "./pool.ts";
 import type { AddressResolver } from "./resolver.ts";
@@ -31,11 +35,14 @@ export interface ClusterParts {
  */
 export class UpstreamCluster {
   readonly name: string;
+  /** What its endpoints have under way together. */
+  readonly load = new ClusterLoad();
   readonly #parts: ClusterParts;
   readonly #endpoints = new Map<string, EndpointState>();
   #config: Cluster | undefined = undefined;
   #pick: Pick<EndpointState> = none;
   #cancelWarmUp: CancelTimer | undefined = undefined;
+  #outlier: OutlierDetector | undefined = undefined;
   #dns: DnsEndpoints | undefined = undefined;
   #originalDestination: OriginalDestination | undefined = undefined;
   #isWarm = false;
@@ -59,6 +66,11 @@ export class UpstreamCluster {
   /** Present on original-dst clusters, whose requests name their address. */
   get originalDestination(): OriginalDestination | undefined {
     return this.#originalDestination;
+  }
+
+  /** Undefined while the cluster has no outlier detection. */
+  get outlier(): OutlierDetector | undefined {
+    return this.#outlier;
   }
 
   /** False while the first endpoints are still on their way; an empty set of endpoints is warm. */
@@ -88,12 +100,18 @@ export class UpstreamCluster {
     const before = this.#config;
     if (before === config) return;
     this.#config = config;
+    this.load.limits = config.connectionPool ?? noLimits;
+    this.#detectOutliers(config.outlierDetection);
     const { discovery } = config;
     if (before !== undefined && before.discovery.kind !== discovery.kind) this.#forgetDiscovery();
     if (discovery.kind === "static") this.setEndpoints(discovery.endpoints);
     else if (discovery.kind === "dns") this.#follow(discovery.endpoints, before);
     else if (discovery.kind === "original-dst") {
-      this.#originalDestination ??= new OriginalDestination(this.#parts, () => this.#connectTimeoutMs());
+      this.#originalDestination ??= new OriginalDestination(
+        this.#parts,
+        () => this.#connectTimeoutMs(),
+        this.load,
+      );
       this.#isWarm = true;
     } else if (this.#isWarm) this.#rebalance();
   }
@@ -119,6 +137,7 @@ export class UpstreamCluster {
   /** The cluster is gone: what is under way finishes, what comes finds no cluster. */
   remove(): void {
     this.#config = undefined;
+    this.#detectOutliers(undefined);
     this.#forgetDiscovery();
   }
 
@@ -127,6 +146,19 @@ export class UpstreamCluster {
     const endpoints = [...this.endpoints];
     this.remove();
     for (const { pool } of endpoints) pool.stop();
+  }
+
+  #detectOutliers(policy: OutlierDetection | undefined): void {
+    if (policy === undefined) {
+      this.#outlier?.stop();
+      this.#outlier = undefined;
+    } else if (this.#outlier === undefined) {
+      this.#outlier = new OutlierDetector(policy, {
+        clock: this.#parts.clock,
+        records: () => Array.from(this.#endpoints.values(), ({ outlier }) => outlier),
+        onChange: () => this.#rebalance(),
+      });
+    } else this.#outlier.policy = policy;
   }
 
   #follow(hosts: readonly Endpoint[], before: Cluster | undefined): void {
@@ -190,7 +222,9 @@ export class UpstreamCluster {
     const { connect, pool, clock } = this.#parts;
     const { address, port } = endpoint;
     return new EndpointState(endpoint, {
-      connect: () => connect({ host: address, port }, this.#connectTimeoutMs()),
+      connect: () =>
+        connect({ host: address, port }, this.#connectTimeoutMs(), this.load.limits.tcpKeepalive),
+      load: this.load,
       settings: pool,
       clock,
     });
@@ -206,6 +240,8 @@ function sameHosts(some: readonly Endpoint[], others: readonly Endpoint[]): bool
 }
 
 const none = () => undefined;
+
+const noLimits: ConnectionPool = {};
 
 /** Istio's; for a cluster whose config went while endpoints are still set. */
 const defaultLoadBalancer: LoadBalancer = { kind: "least-request" };

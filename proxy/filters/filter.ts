@@ -3,6 +3,8 @@ import type { Random } from "../../common/base/random.ts";
 import type { Route, WeightedDestination } from "../../common/model/route.ts";
 import type { Layer, Service } from "../http/layer.ts";
 import type { CircuitSet } from "./circuit-set.ts";
+import type { NestedRetries } from "./nested-retries.ts";
+import type { RetryBudget } from "./retry-budget.ts";
 
 /** What filters may use besides the exchange; given once, when a route is compiled. */
 export interface FilterContext {
@@ -12,6 +14,10 @@ export interface FilterContext {
   upstream(cluster: string): Service;
   /** The destination that was picked, for the filters after the split. */
   readonly destination?: WeightedDestination;
+  /** Retries of all routes to a cluster share its budget; absent in tests where each route may have its own. */
+  readonly retryBudget?: (cluster: string) => RetryBudget;
+  /** What the hops before and after this one do about retries; `direction` says on which side of the workload the route lies. */
+  readonly nested?: { readonly direction: "inbound" | "outbound"; readonly retries: NestedRetries };
   /** The proxy's circuits; absent in tests that need none to outlive a route. */
   readonly circuits?: CircuitSet;
   /** Whoever counts; absent in tests that do not care. */

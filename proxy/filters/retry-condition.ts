@@ -2,6 +2,7 @@ import type { RetryPolicy } from "../../common/model/route.ts";
 import type { MeshError } from "../errors.ts";
 import type { Response } from "../http/exchange.ts";
 import { grpcStatusName } from "../http/grpc-status.ts";
+import { retryVerdictHeader } from "../http/retry-headers.ts";
 
 /** What an attempt came to: an answer, or none. */
 export type AttemptResult = { readonly response: Response } | { readonly error: MeshError };
@@ -36,6 +37,9 @@ export function compileRetryCondition({ on, statusCodes }: RetryPolicy): RetryCo
   };
   const reasonForResponse = (response: Response) => {
     const { status } = response;
+    // A proxy that sheds load says so; Envoy never retries it either.
+    if (response.headers.has("x-envoy-overloaded") || response.headers.get(retryVerdictHeader) === "no")
+      return undefined;
     if (status >= 500 && words.has("5xx")) return "5xx";
     if (status >= 502 && status <= 504 && words.has("gateway-error")) return "gateway-error";
     if (status === 409 && words.has("retriable-4xx")) return "retriable-4xx";

@@ -7,7 +7,9 @@ import { BodyReplay } from "../http/body-replay.ts";
 import type { Exchange, Response } from "../http/exchange.ts";
 import { isGrpc } from "../http/grpc-status.ts";
 import type { Service } from "../http/layer.ts";
+import { attemptHeader, retryVerdictHeader } from "../http/retry-headers.ts";
 import type { Filter, FilterContext } from "./filter.ts";
+import { retryAfterMs } from "./retry-after.ts";
 import { RetryBudget } from "./retry-budget.ts";
 import type { AttemptResult, RetryCondition } from "./retry-condition.ts";
 import { compileRetryCondition, defaultRetryCondition } from "./retry-condition.ts";
@@ -15,6 +17,9 @@ import { wait } from "./wait.ts";
 
 /** Bytes of a request body that are kept for another attempt; a longer body can only be sent once. */
 const maxReplayBytes = 64 * 1024;
+
+/** A Retry-After up to this is waited for; a longer one goes to the client. */
+const maxRetryAfterMs = 5_000;
 
 const defaultPolicy: RetryPolicy = {
   attempts: 2,
@@ -36,7 +41,8 @@ export const retry: Filter = {
     const policy = action.retry ?? defaultPolicy;
     if (policy.attempts <= 0) return undefined;
     const condition = action.retry === undefined ? defaultRetryCondition : compileRetryCondition(policy);
-    const budget = new RetryBudget();
+    const cluster = context.destination?.destination ?? action.destinations[0]!.destination;
+    const budget = context.retryBudget?.(cluster) ?? new RetryBudget();
     return (next) => {
       const attempt = policy.perTryTimeoutMs ? perTry(next, context.clock, policy.perTryTimeoutMs) : next;
       const parts: RetryParts = { policy, condition, budget, attempt, context };
@@ -58,16 +64,28 @@ interface RetryParts {
 /** The common case: an answer of any kind is final and nothing of the request is kept, so until an attempt fails there is nothing to do. */
 function retryOnlyUnsent(parts: RetryParts): Service {
   const { attempt, budget } = parts;
-  const answered = (response: Response) => {
-    budget.finish(false);
-    return response;
-  };
   return (exchange) => {
     budget.begin();
-    return attempt(exchange).then(answered, (thrown) =>
-      new RetriedRequest(exchange, parts).goOn({ error: toMeshError(thrown) }),
+    return attempt(exchange).then(
+      (response) => {
+        budget.finish(false);
+        if (response.status >= 500) settleVerdict(exchange, response, parts);
+        return response;
+      },
+      (thrown) => new RetriedRequest(exchange, parts).goOn({ error: toMeshError(thrown) }),
     );
   };
+}
+
+/** What a failure says to the hops further up: passed on from further down, or added where this proxy knows it. */
+function settleVerdict(exchange: Exchange, response: Response, { context }: RetryParts): void {
+  const { nested } = context;
+  if (nested === undefined) return;
+  if (nested.direction === "inbound") nested.retries.judge(exchange, response);
+  else if (response.headers.has(retryVerdictHeader)) {
+    response.headers.remove(retryVerdictHeader);
+    nested.retries.giveUp(exchange);
+  }
 }
 
 class RetriedRequest {
@@ -98,13 +116,12 @@ class RetriedRequest {
     try {
       for (let result = first; ; result = await this.#attempt()) {
         const reason = this.#exchange.cancelCause === undefined ? condition.reasonFor(result) : undefined;
-        if (reason === undefined || !this.#mayRepeat(result)) return outcomeOf(result);
-        if (this.#retries >= this.#parts.policy.attempts) {
-          this.#exchange.addFlag("URX");
-          return outcomeOf(result);
-        }
-        if (this.#retries === 0 && !budget.tryRetry()) return outcomeOf(result);
-        await this.#prepareRetry(result, reason);
+        if (reason === undefined || !this.#mayRepeat(result)) return this.#outcomeOf(result);
+        if (this.#retries >= this.#parts.policy.attempts) return this.#giveUp(result, "URX");
+        const waitMs = this.#waitMs(result);
+        if (waitMs === undefined || this.#isNested(result)) return this.#giveUp(result, "");
+        if (this.#retries === 0 && !budget.tryRetry()) return this.#giveUp(result, "UO");
+        await this.#prepareRetry(result, reason, waitMs);
       }
     } finally {
       budget.finish(this.#retries > 0);
@@ -130,22 +147,56 @@ class RetriedRequest {
     return isWhole && (isUnsent || this.#isRepeatable);
   }
 
-  async #prepareRetry(result: AttemptResult, reason: string): Promise<void> {
+  /**
+   * Someone further up retries already, and would again: what may have reached the application is then left to them. (The mark that this
+   * proxy set for an earlier attempt of its own does not count.)
+   */
+  #isNested(result: AttemptResult): boolean {
+    if ("error" in result && result.error.entry.retry) return false;
+    const { nested } = this.#parts.context;
+    return this.#retries === 0 && nested !== undefined && nested.retries.isRetry(this.#exchange);
+  }
+
+  /** The result was worth a retry, and gets none: nobody further up needs to try. */
+  #giveUp(result: AttemptResult, flag: string): Response {
+    this.#exchange.addFlag(flag);
+    const { nested } = this.#parts.context;
+    if (nested?.direction === "outbound") nested.retries.giveUp(this.#exchange);
+    return this.#outcomeOf(result);
+  }
+
+  #outcomeOf(result: AttemptResult): Response {
+    if ("error" in result) throw result.error;
+    if (result.response.status >= 500) settleVerdict(this.#exchange, result.response, this.#parts);
+    return result.response;
+  }
+
+  /** ms until the next attempt; undefined when the server wants it so late that the client is better told now. */
+  #waitMs(result: AttemptResult): number | undefined {
     const { context, policy } = this.#parts;
+    const ceiling = Math.min((2 ** (this.#retries + 1) - 1) * policy.baseIntervalMs, policy.maxIntervalMs);
+    const backOffMs = Math.floor(context.random() * ceiling);
+    const askedMs = "response" in result ? (retryAfterMs(result.response, context.clock.now()) ?? 0) : 0;
+    return askedMs > maxRetryAfterMs ? undefined : Math.max(backOffMs, askedMs);
+  }
+
+  async #prepareRetry(result: AttemptResult, reason: string, waitMs: number): Promise<void> {
+    const { context, policy } = this.#parts;
+    const exchange = this.#exchange;
     this.#retries++;
+    if (context.nested?.direction === "outbound")
+      exchange.headers.set(attemptHeader, String(this.#retries + 1));
+    if (policy.mayRepeatHost !== true && exchange.upstream !== undefined) {
+      if (exchange.previousHosts === undefined) exchange.previousHosts = [exchange.upstream];
+      else exchange.previousHosts.push(exchange.upstream);
+    }
     if ("response" in result) {
       this.#exchange.whenCancelled(undefined);
       result.response.body.cancel(meshError("upstream_reset", "retried"));
     }
     context.events?.retried(this.#exchange.cluster, reason);
-    const ceiling = Math.min((2 ** this.#retries - 1) * policy.baseIntervalMs, policy.maxIntervalMs);
-    await wait(context.clock, this.#exchange, Math.floor(context.random() * ceiling));
+    await wait(context.clock, this.#exchange, waitMs);
   }
-}
-
-function outcomeOf(result: AttemptResult): Response {
-  if ("error" in result) throw result.error;
-  return result.response;
 }
 
 /** RFC 9110 9.2.2, the Idempotency-Key header field draft, and gRPC, where every call is a POST and the policy's words are the consent. */

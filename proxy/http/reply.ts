@@ -16,6 +16,10 @@ export function localReply(exchange: Exchange, error: MeshError): Response {
   if (isGrpc(exchange)) return grpcReply(error);
   const body = Buffer.from(`${error.message}\n`);
   const headers = new HeaderList(["content-type", "text/plain", "content-length", String(body.length)]);
+  // Envoy's word to whoever might retry: there is too much already.
+  if (error.code === "upstream_overflow" || error.code === "overloaded")
+    headers.add("x-envoy-overloaded", "true");
+  if (error.code === "overloaded") headers.add("retry-after", "1");
   return { status: error.entry.http, reason: "", headers, body: Body.of(body) };
 }
 

@@ -7,15 +7,18 @@ import { pickRoute } from "./routes.ts";
 export interface InboundParts {
   /** Access log, metrics, the count of requests under way. */
   readonly observe: Layer;
+  /** Reads whether a request is itself a retry, for the workload's own requests. */
+  readonly readAttempt: Layer;
   readonly routes: RouteTable<Service>;
 }
 
 /** The way of a request to the workload beside this proxy. */
-export function inboundStack({ observe, routes }: InboundParts): Service {
+export function inboundStack({ observe, readAttempt, routes }: InboundParts): Service {
   return compose(
     [
       observe, // outside of errorReply, so that it sees what was sent
       readPeer(),
+      readAttempt,
     ],
     pickRoute(routes),
   );

@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import { createConnection } from "node:net";
 import type { Clock } from "../../common/base/clock.ts";
+import type { TcpKeepalive } from "../../common/model/connection-pool.ts";
 import type { MeshError } from "../errors.ts";
 import { meshError } from "../errors.ts";
 
@@ -9,6 +10,8 @@ export interface ConnectTarget {
   readonly port: number;
   /** ms until the attempt is given up. Envoy connect_timeout; Istio's default is 10 s. */
   readonly timeoutMs: number;
+  /** Envoy's and Istio's tcp_keepalive; what it leaves out is the kernel's. */
+  readonly keepalive?: TcpKeepalive | undefined;
 }
 
 /** ms of silence after which the kernel asks whether the peer still lives. Envoy and Istio leave the kernel's two hours. */
@@ -40,6 +43,7 @@ export function connect(target: ConnectTarget, clock: Clock): Promise<Socket> {
     };
     const onConnect = (): void => {
       settle();
+      if (target.keepalive !== undefined) setKeepalive(socket, target.keepalive);
       resolve(socket);
     };
     const onError = (error: NodeJS.ErrnoException): void => {
@@ -49,6 +53,13 @@ export function connect(target: ConnectTarget, clock: Clock): Promise<Socket> {
     socket.on("connect", onConnect);
     socket.on("error", onError);
   });
+}
+
+/** Node before 25 knows neither interval nor count and ignores them. */
+function setKeepalive(socket: Socket, { probes, timeSeconds, intervalSeconds }: TcpKeepalive): void {
+  const delayMs = timeSeconds === undefined ? keepAliveProbeMs : timeSeconds * 1000;
+  const intervalMs = intervalSeconds === undefined ? undefined : intervalSeconds * 1000;
+  socket.setKeepAlive(true, delayMs, intervalMs, probes);
 }
 
 function connectError(error: NodeJS.ErrnoException): MeshError {

@@ -12,6 +12,7 @@ describe("Weft's own metrics", () => {
       isXdsConnected: () => true,
       configVersions: () => ({ listener: "12", cluster: 'a"b' }),
       configRejections: () => 4,
+      outliers: () => [{ cluster: "outbound|80||reviews", ejected: 1, ejections: 3 }],
     });
     counters.countError("no_route");
     counters.retries.inc();

@@ -11,6 +11,17 @@ export interface ProxyGauges {
   readonly configVersions: () => MetricLabels;
   /** Config updates refused (NACKs) since the start. */
   readonly configRejections: () => number;
+  /** Of the clusters that have outlier detection. */
+  readonly outliers: () => readonly OutlierCount[];
+}
+
+/** What outlier detection has done with a cluster's endpoints. */
+export interface OutlierCount {
+  readonly cluster: string;
+  /** Endpoints that take no traffic now. */
+  readonly ejected: number;
+  /** Since the start. */
+  readonly ejections: number;
 }
 
 /** Counters that the data path's parts are given. */
@@ -34,6 +45,25 @@ export function proxyMetrics(registry: MetricRegistry, gauges: ProxyGauges): Pro
     "Config updates refused since the start.",
     gauges.configRejections,
   );
+  const perCluster = (name: string, help: string, type: "counter" | "gauge", key: "ejected" | "ejections") =>
+    registry.family({
+      name,
+      help,
+      type,
+      samples: () =>
+        gauges.outliers().map((count) => ({
+          suffix: "",
+          labels: { cluster: count.cluster },
+          value: count[key],
+        })),
+    });
+  perCluster(
+    "weft_outlier_ejections_total",
+    "Endpoints taken out of use by outlier detection.",
+    "counter",
+    "ejections",
+  );
+  perCluster("weft_outlier_ejected", "Endpoints out of use now by outlier detection.", "gauge", "ejected");
   registry.info("weft_config_version", "The config applied, per xDS type.", gauges.configVersions);
   registry.gauge("process_resident_memory_bytes", "Resident memory.", () => process.memoryUsage.rss());
   registry.readCounter("process_cpu_seconds_total", "CPU time, user and system.", () => {

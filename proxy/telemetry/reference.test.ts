@@ -18,6 +18,7 @@ describe("the reference pages", () => {
       isXdsConnected: () => false,
       configVersions: () => ({}),
       configRejections: () => 0,
+      outliers: () => [],
     });
     circuitMetrics(registry, []);
     const self = { name: "", namespace: "", serviceAccount: "", labels: {} };

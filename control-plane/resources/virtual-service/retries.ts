@@ -56,15 +56,8 @@ export const retriesField = z
       .describe("Without effect: retries may go to every locality."),
     retryIgnorePreviousHosts: z
       .boolean()
-      .superRefine((value, context) => {
-        if (!value)
-          context.addIssue({
-            code: "custom",
-            message: "false is not supported yet",
-            params: { hint: "remove it" },
-          });
-      })
-      .optional(),
+      .optional()
+      .describe("Do not try an endpoint again that failed, while there are others; default true."),
     backoff: durationField(1).optional().describe("Least time between attempts, default 25ms."),
   })
   .superRefine((retries, context) => {
@@ -91,6 +84,7 @@ export function compileRetries(retries: z.infer<typeof retriesField>): RetryPoli
     statusCodes,
     baseIntervalMs,
     maxIntervalMs: baseIntervalMs * 10,
+    ...(retries.retryIgnorePreviousHosts === false ? { mayRepeatHost: true } : {}),
   };
 }
 

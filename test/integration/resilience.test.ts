@@ -1,0 +1,229 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { request } from "undici";
+import { afterEach, describe, expect, it } from "vitest";
+import type { Cluster } from "../../common/model/cluster.ts";
+import type { OutlierDetection } from "../../common/model/outlier-detection.ts";
+import { defaultOutlierDetection } from "../../common/model/outlier-detection.ts";
+import type { ForwardAction, RetryPolicy } from "../../common/model/route.ts";
+import type { ProxyApp } from "../../proxy/app.ts";
+import { startProxy } from "../../proxy/app.ts";
+import type { EchoServer } from "../support/echo-server.ts";
+import { startEcho } from "../support/echo-server.ts";
+import type { LoadReport } from "../support/load.ts";
+import { load, startLoad } from "../support/load.ts";
+import type { Resources } from "../support/proxy-resources.ts";
+import {
+  feed,
+  listener,
+  proxySettings,
+  route,
+  routes,
+  staticCluster,
+  virtualHost,
+} from "../support/proxy-resources.ts";
+
+/** What keeps a failing or overloaded service from pulling others down, with real proxies and real sockets in this process. */
+
+const stops: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const stop of stops.splice(0).reverse()) await stop();
+});
+
+const quick: OutlierDetection = { ...defaultOutlierDetection, intervalMs: 100, baseEjectionMs: 60_000 };
+const safeRetries: RetryPolicy = {
+  attempts: 2,
+  on: ["5xx"],
+  statusCodes: [],
+  baseIntervalMs: 5,
+  maxIntervalMs: 50,
+};
+const noRetries: RetryPolicy = { ...safeRetries, attempts: 0 };
+
+describe("an endpoint that dies under load, with outlier detection", () => {
+  it.each([
+    ["without retries costs a handful of requests", noRetries, 40],
+    ["costs no request with safe retries", safeRetries, 0],
+  ])("%s", async (_title, retry, most) => {
+    const servers = [await echo("a"), await echo("b"), await echo("c")];
+    const proxy = await start();
+    const cluster = { ...staticCluster("c", ...servers.map(({ port }) => port)), outlierDetection: quick };
+    await feed(proxy.sink, oneHost(cluster, retry));
+    const running = startLoad({ url: urlOf(proxy), headers: { host: "svc" }, concurrency: 8 });
+    await running.reached(500);
+    await servers[1]!.stop();
+    await running.reached(running.count + 2_000);
+    const report = await running.stop();
+    console.log(`one of three endpoints killed: ${failed(report)} of ${report.requests} requests failed`);
+    expect(failed(report)).toBeLessThanOrEqual(most);
+    expect(await metric(proxy, "weft_outlier_ejected")).toBe(1);
+    const { body } = await request(`http://127.0.0.1:${proxy.admin!.port}/clusters`);
+    expect(await body.text()).toContain(
+      `c::127.0.0.1:${servers[1]!.port}::health_flags::/failed_outlier_check\n`,
+    );
+  });
+
+  it("gets no more than its share when it comes back, and all it can take once it is well", async () => {
+    let isSick = true;
+    const sick = await echo("sick", (_request, response) => {
+      response.statusCode = isSick ? 503 : 200;
+      response.end();
+    });
+    const servers = [await echo("a"), sick, await echo("c")];
+    const proxy = await start();
+    const outlierDetection = { ...quick, consecutive5xx: 3, baseEjectionMs: 300 };
+    const cluster = { ...staticCluster("c", ...servers.map(({ port }) => port)), outlierDetection };
+    await feed(proxy.sink, oneHost(cluster, safeRetries));
+    const running = startLoad({
+      url: urlOf(proxy),
+      headers: { host: "svc" },
+      concurrency: 8,
+      perSecond: 1_000,
+    });
+    await until(async () => (await metric(proxy, "weft_outlier_ejections_total")) >= 2);
+    isSick = false;
+    await until(async () => (await metric(proxy, "weft_outlier_ejected")) === 0);
+    const before = servers.map((server) => server.requests);
+    await running.reached(running.count + 600);
+    const after = servers.map((server, index) => server.requests - before[index]!);
+    const report = await running.stop();
+    console.log(
+      `after its return the endpoint got ${after[1]} of ${after.join("+")}; ${failed(report)} failed`,
+    );
+    expect(failed(report)).toBe(0);
+    expect(after[1]!).toBeGreaterThan(100);
+    expect(after[1]!).toBeLessThan(350);
+  });
+});
+
+describe("the limits of a connection pool", () => {
+  it("answer what is too much with 503 UO and x-envoy-overloaded, and serve the rest", async () => {
+    const held: (() => void)[] = [];
+    const slow = await echo("slow", (_request, response) => held.push(() => response.end()));
+    const proxy = await start();
+    const connectionPool = { maxConnections: 2, maxPendingRequests: 3 };
+    await feed(proxy.sink, oneHost({ ...staticCluster("c", slow.port), connectionPool }, safeRetries));
+    const served = [get(proxy), get(proxy)];
+    await until(() => held.length === 2);
+    const refusals: string[] = [];
+    const more = Array.from({ length: 6 }, async () => {
+      const { statusCode, headers, body } = await get(proxy);
+      const text = await body.text();
+      if (statusCode === 503) refusals.push(`${headers["x-envoy-overloaded"]} ${text}`);
+      return statusCode;
+    });
+    await until(() => refusals.length === 3);
+    expect(new Set(refusals)).toEqual(new Set(["true upstream_overflow: pending_requests\n"]));
+    const pool = [...proxy.clusters][0]!.load;
+    expect(pool).toMatchObject({ connections: 2, pending: 3, requests: 5 });
+    for (let ended = 0; ended < 5; ended++) {
+      await until(() => held.length > 0);
+      held.shift()!();
+    }
+    const statuses = await Promise.all(more);
+    expect((await Promise.all(served)).map(({ statusCode }) => statusCode)).toEqual([200, 200]);
+    expect(statuses.filter((status) => status === 200)).toHaveLength(3);
+    await until(() => pool.requests === 0);
+    expect([slow.requests, pool.pending, pool.requests, pool.connections]).toEqual([5, 0, 0, 2]);
+  });
+
+  it("bound the requests under way, whatever the connections", async () => {
+    const held: (() => void)[] = [];
+    const slow = await echo("slow", (_request, response) => held.push(() => response.end()));
+    const proxy = await start();
+    await feed(
+      proxy.sink,
+      oneHost({ ...staticCluster("c", slow.port), connectionPool: { maxRequests: 2 } }, noRetries),
+    );
+    const two = [get(proxy), get(proxy)];
+    await until(() => held.length === 2);
+    const third = await get(proxy);
+    expect([third.statusCode, await third.body.text()]).toEqual([503, "upstream_overflow: max_requests\n"]);
+    for (const end of held) end();
+    expect((await Promise.all(two)).map(({ statusCode }) => statusCode)).toEqual([200, 200]);
+    const last = get(proxy);
+    await until(() => held.length === 3);
+    held[2]!();
+    expect((await last).statusCode).toBe(200);
+  });
+
+  it("let a connection carry so many requests, and live so long", async () => {
+    const server = await echo("a");
+    let connections = 0;
+    server.server.on("connection", () => connections++);
+    const proxy = await start();
+    const cluster = staticCluster("c", server.port);
+    const shape = (connectionPool: Cluster["connectionPool"] & object) =>
+      feed(proxy.sink, { clusters: [{ ...cluster, connectionPool }] });
+    await feed(
+      proxy.sink,
+      oneHost({ ...cluster, connectionPool: { maxRequestsPerConnection: 1 } }, noRetries),
+    );
+    const four = () => load({ url: urlOf(proxy), headers: { host: "svc" }, concurrency: 1, requests: 4 });
+    expect(failed(await four())).toBe(0);
+    expect(connections).toBe(4);
+    await shape({
+      maxRequestsPerConnection: 2,
+      tcpKeepalive: { probes: 2, timeSeconds: 5, intervalSeconds: 1 },
+    });
+    await four();
+    expect(connections).toBe(6);
+    await shape({ maxConnectionDurationMs: 50 });
+    await four();
+    expect(connections).toBe(7);
+    await until(() => [...proxy.clusters][0]!.load.connections === 0);
+  });
+});
+
+interface Given {
+  readonly name?: string;
+}
+
+async function start({ name = "test" }: Given = {}): Promise<ProxyApp> {
+  const proxy = await startProxy(proxySettings({ name, admin: "127.0.0.1:0" }));
+  stops.push(() => proxy.stop());
+  return proxy;
+}
+
+async function echo(name: string, handle?: Parameters<typeof startEcho>[1]): Promise<EchoServer> {
+  const server = await startEcho(name, handle);
+  stops.push(() => server.stop());
+  return server;
+}
+
+/** Everything for `svc` goes to one cluster. */
+function oneHost(cluster: Cluster, retry: RetryPolicy, action: Partial<ForwardAction> = {}): Resources {
+  const plain = route([[cluster.name, 1]]);
+  const forward = { ...(plain.action as ForwardAction), retry, ...action };
+  return {
+    clusters: [cluster],
+    routes: [routes("r")],
+    hosts: { r: [virtualHost("svc", ["svc"], [{ ...plain, action: forward }])] },
+    listeners: [listener("out", "r")],
+  };
+}
+
+function urlOf(proxy: ProxyApp): string {
+  return `http://127.0.0.1:${proxy.port("out")}/`;
+}
+
+function get(proxy: ProxyApp) {
+  return request(urlOf(proxy), { headers: { host: "svc" } });
+}
+
+function failed(report: LoadReport): number {
+  return report.failures.length;
+}
+
+/** The sum over all label sets; 0 when there is none. */
+async function metric(proxy: ProxyApp, name: string): Promise<number> {
+  const { body } = await request(`http://127.0.0.1:${proxy.admin!.port}/stats/prometheus`);
+  let sum = 0;
+  for (const line of (await body.text()).split("\n")) {
+    if (line.startsWith(`${name}{`) || line.startsWith(`${name} `)) sum += Number(line.split(" ").at(-1));
+  }
+  return sum;
+}
+
+async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await isTrue())) await sleep(5);
+}
