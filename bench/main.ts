@@ -1,10 +1,14 @@
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { useBuiltWeft } from "./peers/weft.ts";
+import type { HopResult } from "./scenarios/hop.ts";
 import { hop, hopPeers } from "./scenarios/hop.ts";
 import { printHop } from "./scenarios/hop-table.ts";
 import { printPush, push } from "./scenarios/push.ts";
+import { printReport } from "./scenarios/report.ts";
 import { printStart, start } from "./scenarios/start.ts";
+import { build } from "./support/build.ts";
+import { calmWaiter } from "./support/calm.ts";
 import { stopChildrenOnExit } from "./support/children.ts";
 import { describeMachine } from "./support/machine.ts";
 
@@ -12,6 +16,7 @@ const usage = `npm run bench -- SCENARIO [options]
 
   hop      one HTTP/1.1 hop: Weft beside Envoy, HAProxy, nginx, http-proxy and no proxy
   start    time to load the xDS types, and from a sidecar's start to its first request
+  report   both, beside the budgets: the page docs/benchmarks.md
   push     a rule or an endpoint changes: until the last proxy has it, and what it costs
 
   --rounds N         rounds per peer; medians are printed (3)
@@ -23,7 +28,10 @@ const usage = `npm run bench -- SCENARIO [options]
   --proxies N        of push: connected proxies (200)
   --services N       of push: services, each with 10 endpoints (1000)
   --profile FOLDER   of push: where the control plane's CPU profile goes
-  --built            run Weft from dist/ (npm run build), as production does
+  --rate R           requests/s at which latency is measured (1000)
+  --patience S       seconds in all to wait for a quiet machine before rounds (120)
+  --sources          run Weft from its sources; without, it is built first and runs from dist/, as installed
+  --write FILE       write what is printed to a file as well
   --json FILE        also write the result as JSON; - is stdout
 `;
 
@@ -37,6 +45,9 @@ interface Flags {
   readonly proxies: number;
   readonly services: number;
   readonly profile: string | undefined;
+  readonly rate: number;
+  readonly waitForCalm: () => Promise<boolean>;
+  readonly runsBuilt: boolean;
   readonly say: (progress: string) => void;
 }
 
@@ -44,6 +55,8 @@ interface Flags {
 interface Outcome {
   readonly result: object;
   readonly text: string;
+  /** The text says itself on which machine it came to be. */
+  readonly isWhole?: boolean;
 }
 
 /** Every scenario; one line each. */
@@ -51,6 +64,7 @@ const scenarios: Readonly<Record<string, (flags: Flags) => Promise<Outcome>>> = 
   hop: runHop,
   push: runPush,
   start: runStart,
+  report: runReport,
 };
 
 await main().catch((error: unknown) => {
@@ -63,9 +77,14 @@ async function main(): Promise<void> {
   const scenario = scenarios[positionals[0] ?? ""];
   if (scenario === undefined || positionals.length !== 1) fail(usage);
   stopChildrenOnExit();
-  if (values.built) useBuiltWeft();
+  const say = (progress: string) => void process.stderr.write(`${progress}\n`);
+  if (!values.sources) {
+    say("building Weft");
+    await build();
+    useBuiltWeft();
+  }
   const machine = describeMachine();
-  const { result, text } = await scenario({
+  const { result, text, isWhole } = await scenario({
     rounds: positive("--rounds", values.rounds),
     seconds: positive("--seconds", values.seconds),
     connections: positive("--connections", values.connections),
@@ -80,7 +99,10 @@ async function main(): Promise<void> {
     proxies: positive("--proxies", values.proxies),
     services: positive("--services", values.services),
     profile: values.profile,
-    say: (progress) => process.stderr.write(`${progress}\n`),
+    rate: positive("--rate", values.rate),
+    waitForCalm: calmWaiter(positive("--patience", values.patience) * 1000),
+    runsBuilt: !values.sources,
+    say,
   });
   const json = JSON.stringify(
     { scenario: positionals[0], at: new Date().toISOString(), machine, ...result },
@@ -93,28 +115,52 @@ async function main(): Promise<void> {
   }
   if (values.json !== undefined) writeFileSync(values.json, `${json}\n`);
   const { cpu, cores, memoryGb, system, node } = machine;
-  process.stdout.write(`\n${cores} × ${cpu}, ${memoryGb} GB, ${system}, Node ${node}\n\n${text}\n`);
+  const form = values.sources ? "Weft from its sources" : "Weft from dist/, as installed";
+  const heading = `${form}; ${cores} × ${cpu}, ${memoryGb} GB, ${system}, Node ${node}\n\n`;
+  const page = isWhole ? text : `${heading}${text}\n`;
+  if (values.write !== undefined) writeFileSync(values.write, page);
+  process.stdout.write(`\n${page}`);
 }
 
 async function runHop(flags: Flags): Promise<Outcome> {
+  const result = await measureHop(flags);
+  return { result, text: printHop(result) };
+}
+
+async function measureHop(flags: Flags): Promise<HopResult> {
   const unknown = flags.peers?.find((wanted) => !hopPeers.some(({ name }) => sameName(name, wanted)));
   if (unknown !== undefined)
     fail(`no peer ${JSON.stringify(unknown)}; there are ${hopPeers.map(({ name }) => name).join(", ")}`);
   const peers = hopPeers.filter(({ name }) => flags.peers?.some((wanted) => sameName(name, wanted)) ?? true);
-  const result = await hop({
+  return hop({
     peers,
     rounds: flags.rounds,
     roundMs: flags.seconds * 1000,
     connections: flags.connections,
     bodyBytes: flags.body,
     tools: flags.tools,
+    rate: flags.rate,
+    waitForCalm: flags.waitForCalm,
     say: flags.say,
   });
-  return { result, text: printHop(result) };
+}
+
+async function runReport(flags: Flags): Promise<Outcome> {
+  const result = { start: await start(flags), hop: await measureHop(flags) };
+  const command = `npm run bench -- ${process.argv.slice(2).join(" ")}`;
+  const machine = describeMachine();
+  const text = printReport({
+    ...result,
+    machine,
+    command,
+    version: weftVersion(),
+    runsBuilt: flags.runsBuilt,
+  });
+  return { result, text, isWhole: true };
 }
 
 async function runStart(flags: Flags): Promise<Outcome> {
-  const result = await start({ rounds: flags.rounds, say: flags.say });
+  const result = await start(flags);
   return { result, text: printStart(result) };
 }
 
@@ -122,6 +168,11 @@ async function runPush({ proxies, services, profile, say }: Flags): Promise<Outc
   const options = { proxies, services, endpoints: 10, changes: 20, say };
   const result = await push({ ...options, ...(profile !== undefined && { profile }) });
   return { result, text: printPush(result) };
+}
+
+function weftVersion(): string {
+  const manifest = readFileSync(new URL("../package.json", import.meta.url), "utf8");
+  return String((JSON.parse(manifest) as { version: unknown }).version);
 }
 
 function parseFlags() {
@@ -138,7 +189,10 @@ function parseFlags() {
         services: { type: "string", default: "1000" },
         profile: { type: "string" },
         tools: { type: "string", default: "debian" },
-        built: { type: "boolean", default: false },
+        rate: { type: "string", default: "1000" },
+        patience: { type: "string", default: "120" },
+        sources: { type: "boolean", default: false },
+        write: { type: "string" },
         json: { type: "string" },
       },
     });

@@ -1,3 +1,4 @@
+import { setTimeout as wait } from "node:timers/promises";
 import { direct } from "../peers/direct.ts";
 import { envoy } from "../peers/envoy.ts";
 import { haproxy } from "../peers/haproxy.ts";
@@ -10,8 +11,9 @@ import { weftCodecs } from "../peers/weft-codecs.ts";
 import type { Backend } from "../support/backend.ts";
 import { startBackend } from "../support/backend.ts";
 import { installFromDebian } from "../support/install.ts";
-import type { Load, LoadResult } from "../support/load.ts";
+import type { Load, LoadRequest, LoadResult } from "../support/load.ts";
 import { nodeLoad, wrkLoad } from "../support/load.ts";
+import type { ProcessUsage } from "../support/process-usage.ts";
 import { processUsage } from "../support/process-usage.ts";
 import { removeScratch } from "../support/scratch.ts";
 import { median } from "../support/statistics.ts";
@@ -36,6 +38,10 @@ export interface HopOptions {
   readonly bodyBytes: number;
   /** `debian`: wrk and nginx carry the load; `node`: our own, for machines without them. */
   readonly tools: "debian" | "node";
+  /** Requests/s at which latency is measured. */
+  readonly rate: number;
+  /** Called before each round; false when the machine stayed busy. */
+  readonly waitForCalm: () => Promise<boolean>;
   readonly say: (progress: string) => void;
 }
 
@@ -49,8 +55,16 @@ export interface HopRow {
   readonly cpuMicrosPerRequest?: number;
   /** Requests per second of a core fully used: 1 s / CPU per request. What is left when the proxy was not the bottleneck. */
   readonly requestsPerCoreSecond?: number;
+  /** Under full load: mostly the time that requests stood in the queue of 32 connections. */
   readonly p50Ms: number;
   readonly p99Ms: number;
+  /** At `rate`. */
+  readonly calmP50Ms: number;
+  readonly calmP99Ms: number;
+  /** Resident, and of it what it shares with no other process; after its start, before any load. */
+  readonly idleRssMb?: number;
+  readonly idlePrivateMb?: number;
+  /** The same right after a round of full load. */
   readonly rssMb?: number;
   readonly privateMb?: number;
   /** Requests that failed, of all rounds. */
@@ -61,13 +75,19 @@ export interface HopResult {
   readonly rows: readonly HopRow[];
   /** Peers that could not take part, and why. */
   readonly absent: readonly { readonly peer: string; readonly why: string }[];
+  readonly rate: number;
+  /** Rounds in all, and those that began while something else used the machine. */
+  readonly roundsRun: number;
+  readonly roundsDisturbed: number;
 }
 
 interface Runner {
   readonly kind: PeerKind;
   readonly version: string;
   readonly peer: Peer;
+  readonly idle: ProcessUsage | undefined;
   readonly rounds: Round[];
+  readonly atRate: LoadResult[];
 }
 
 interface Round extends LoadResult {
@@ -90,14 +110,24 @@ export async function hop(options: HopOptions): Promise<HopResult> {
       options.say(`warming ${runner.kind.name}`);
       await oneRound(runner, load, { ...options, roundMs: Math.min(options.roundMs, 2000) });
     }
-    for (let round = 0; round < options.rounds; round++) {
-      for (let turn = 0; turn < runners.length; turn++) {
-        const runner = runners[(turn + round) % runners.length]!;
-        options.say(`round ${round + 1} of ${options.rounds}: ${runner.kind.name}`);
-        runner.rounds.push(await oneRound(runner, load, options));
+    let [roundsRun, roundsDisturbed] = [0, 0];
+    const inTurn = async (what: string, measure: (runner: Runner) => Promise<unknown>) => {
+      for (let round = 0; round < options.rounds; round++) {
+        for (let turn = 0; turn < runners.length; turn++) {
+          const runner = runners[(turn + round) % runners.length]!;
+          const isCalm = await options.waitForCalm();
+          options.say(`${what}, round ${round + 1} of ${options.rounds}: ${runner.kind.name}`);
+          await measure(runner);
+          roundsRun++;
+          if (!isCalm) roundsDisturbed++;
+        }
       }
-    }
-    return { rows: runners.map(rowOf), absent };
+    };
+    await inTurn("full load", async (runner) => runner.rounds.push(await oneRound(runner, load, options)));
+    await inTurn(`${options.rate} requests/s`, async (runner) =>
+      runner.atRate.push(await nodeLoad({ ...loadOf(runner, options), rate: options.rate })),
+    );
+    return { rows: runners.map(rowOf), absent, rate: options.rate, roundsRun, roundsDisturbed };
   } finally {
     await Promise.all(runners.map(({ peer }) => peer.stop()));
     await backend.stop();
@@ -131,7 +161,10 @@ async function startPeers(
       continue;
     }
     try {
-      runners.push({ kind, version: installed.version, peer: await kind.start(backend.port), rounds: [] });
+      const peer = await kind.start(backend.port);
+      await wait(settleMs);
+      const idle = peer.pid === undefined ? undefined : processUsage(peer.pid);
+      runners.push({ kind, version: installed.version, peer, idle, rounds: [], atRate: [] });
     } catch (error) {
       absent.push({ peer: kind.name, why: error instanceof Error ? error.message : String(error) });
     }
@@ -139,22 +172,24 @@ async function startPeers(
   return absent;
 }
 
-async function oneRound({ peer }: Runner, load: Load, options: HopOptions): Promise<Round> {
+/** ms after which a peer that serves has done what belongs to its start. */
+const settleMs = 500;
+
+function loadOf({ peer }: Runner, { connections, roundMs }: HopOptions): LoadRequest {
+  return { port: peer.port, path: benchPath, host: benchHost, connections, durationMs: roundMs };
+}
+
+async function oneRound(runner: Runner, load: Load, options: HopOptions): Promise<Round> {
+  const { peer } = runner;
   const before = peer.pid === undefined ? undefined : processUsage(peer.pid);
-  const result = await load({
-    port: peer.port,
-    path: benchPath,
-    host: benchHost,
-    connections: options.connections,
-    durationMs: options.roundMs,
-  });
+  const result = await load(loadOf(runner, options));
   const after = peer.pid === undefined ? undefined : processUsage(peer.pid);
   if (before === undefined || after === undefined) return result;
   const { rssBytes, privateBytes } = after;
   return { ...result, cpuMicros: after.cpuMicros - before.cpuMicros, rssBytes, privateBytes };
 }
 
-function rowOf({ kind, version, rounds }: Runner): HopRow {
+function rowOf({ kind, version, rounds, atRate, idle }: Runner): HopRow {
   const of = (pick: (round: Round) => number | undefined): number | undefined => {
     const values = rounds.map(pick).filter((value) => value !== undefined);
     return values.length === 0 ? undefined : median(values);
@@ -169,8 +204,11 @@ function rowOf({ kind, version, rounds }: Runner): HopRow {
     ...(cpu === undefined ? {} : { cpuMicrosPerRequest: cpu, requestsPerCoreSecond: 1e6 / cpu }),
     p50Ms: median(rounds.map((round) => round.p50Ms)),
     p99Ms: median(rounds.map((round) => round.p99Ms)),
+    calmP50Ms: median(atRate.map(({ p50Ms }) => p50Ms)),
+    calmP99Ms: median(atRate.map(({ p99Ms }) => p99Ms)),
+    ...(idle === undefined ? {} : { idleRssMb: idle.rssBytes / 1e6, idlePrivateMb: idle.privateBytes / 1e6 }),
     ...(rss === undefined ? {} : { rssMb: rss / 1e6 }),
     ...(own === undefined ? {} : { privateMb: own / 1e6 }),
-    errors: rounds.reduce((sum, round) => sum + round.errors, 0),
+    errors: [...rounds, ...atRate].reduce((sum, round) => sum + round.errors, 0),
   };
 }

@@ -11,6 +11,8 @@ export interface LoadRequest {
   readonly host: string;
   readonly connections: number;
   readonly durationMs: number;
+  /** Requests per second, sent at even distances; absent: as many as the connections allow. Only `nodeLoad` can keep one. */
+  readonly rate?: number;
 }
 
 /** What one round of load saw. */
@@ -23,7 +25,7 @@ export interface LoadResult {
   readonly errors: number;
 }
 
-/** Sends as many requests as the connections allow, one at a time on each, from the load core. */
+/** Sends requests from the load core, one at a time on each connection. */
 export type Load = (request: LoadRequest) => Promise<LoadResult>;
 
 /** wrk, which costs the load core least. Rounds are whole seconds. */
@@ -44,7 +46,7 @@ export function wrkLoad(): Load {
   };
 }
 
-/** Our own generator, which needs nothing installed but is slower than wrk: for smoke tests. */
+/** Our own generator, which keeps a rate and needs nothing installed, but is slower than wrk. */
 export const nodeLoad: Load = async (request) => {
   const program = fileURLToPath(new URL("./node-load.ts", import.meta.url));
   const output = await runChild(process.execPath, [program, JSON.stringify(request)], {

@@ -9,7 +9,8 @@ import { start } from "../../bench/scenarios/start.ts";
 
 describe("the benchmark", () => {
   it("measures a hop through the real proxy, with nothing installed", async () => {
-    const { rows, absent } = await shortHop([weft, direct]);
+    const result = await shortHop([weft, direct]);
+    const { rows, absent } = result;
     expect(absent).toEqual([]);
     const [through, none] = rows;
     expect(through).toMatchObject({ peer: "Weft", errors: 0 });
@@ -17,8 +18,9 @@ describe("the benchmark", () => {
     for (const row of rows) {
       expect(row.requestsPerSecond).toBeGreaterThan(50);
       expect(row.p99Ms).toBeGreaterThanOrEqual(row.p50Ms);
+      expect(row.calmP99Ms).toBeGreaterThanOrEqual(row.calmP50Ms);
     }
-    expect(printHop({ rows, absent })).toMatch(/^Weft +[\d,]+ /m);
+    expect(printHop(result)).toMatch(/^\| Weft +\| +[\d,]+ \|/m);
   });
 
   it("measures CPU and memory of the proxy's process", { skip: process.platform !== "linux" }, async () => {
@@ -37,7 +39,7 @@ describe("the benchmark", () => {
     const result = await shortHop([missing, broken, direct]);
     expect(result.rows.map(({ peer }) => peer)).toEqual(["no proxy"]);
     expect(printHop(result)).toContain(
-      "Weft bare took no part: no such program\nbroken took no part: it fell over",
+      "- Weft bare took no part: no such program\n- broken took no part: it fell over",
     );
   });
 
@@ -56,6 +58,8 @@ function shortHop(peers: readonly PeerKind[]) {
     connections: 8,
     bodyBytes: 100,
     tools: "node",
+    rate: 200,
+    waitForCalm: async () => true,
     say: () => {},
   });
 }
