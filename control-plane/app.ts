@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import type { Clock } from "../common/base/clock.ts";
 import { systemClock } from "../common/base/clock.ts";
 import type { SocketAddress } from "../common/model/node.ts";
@@ -21,7 +20,7 @@ import { createFilesSource } from "./sources/files.ts";
 import { ConfigChanges } from "./status/config-changes.ts";
 import type { StateFolder } from "./store/state-folder.ts";
 import { createStateFolder } from "./store/state-folder.ts";
-import type { StoreChange } from "./store/store.ts";
+import type { Store, StoreChange } from "./store/store.ts";
 import { createStore } from "./store/store.ts";
 
 /** A control plane at work. */
@@ -62,7 +61,7 @@ export async function startControlPlane(
 
   const configs = [...new Set(settings.config)].filter((path) => path !== stateSource);
   const store = createStore([stateSource, ...configs]);
-  const { folder, sources } = createSources(settings, configs, clock);
+  const { folder, state, sources } = createSources(settings, configs, clock, store);
   const mesh = new LiveMesh({ store, log, settings: settings.mesh, remembered: remembered.resources });
   const changes = new ConfigChanges(log);
   const metrics: ControlPlaneMetrics = createMetrics({
@@ -94,7 +93,7 @@ export async function startControlPlane(
 
   const stop = async (): Promise<void> => {
     debounce.stop();
-    await Promise.all(sources.map((source) => source.stop()));
+    await Promise.all([state, ...sources].map((source) => source.stop()));
     publisher.stop();
     await admin.close();
     await xds.stop();
@@ -102,6 +101,7 @@ export async function startControlPlane(
   };
   try {
     await folder.prepare();
+    await state.start((changed) => store.apply({ ...changed, puts: folder.asApplied(changed.puts) }));
     for (const source of sources) await source.start((changed) => store.apply(changed));
     changes.tellOfSources(store.reports());
     store.subscribe((change) => {
@@ -143,13 +143,19 @@ function createSources(
   settings: ControlPlaneSettings,
   configs: readonly string[],
   clock: Clock,
-): { folder: StateFolder; sources: readonly FilesSource[] } {
-  const folder = createStateFolder({ path: settings.state, refresh: () => state.refresh() });
-  const state = createFilesSource({ name: stateSource, path: join(settings.state, "resources"), clock });
-  return {
-    folder,
-    sources: [state, ...configs.map((path) => createFilesSource({ name: path, path, clock }))],
-  };
+  store: Store,
+): { folder: StateFolder; state: FilesSource; sources: readonly FilesSource[] } {
+  const folder: StateFolder = createStateFolder({
+    path: settings.state,
+    refresh: () => state.refresh(),
+    moved: (resources) => {
+      const puts = folder.asApplied(resources.flatMap((resource) => store.get(resource) ?? []));
+      const report = store.reports().get(stateSource)!;
+      store.apply({ source: stateSource, puts, deletes: [], report });
+    },
+  });
+  const state: FilesSource = createFilesSource({ name: stateSource, path: folder.resourcesPath, clock });
+  return { folder, state, sources: configs.map((path) => createFilesSource({ name: path, path, clock })) };
 }
 
 /** Whether an endpoint may have left. Then nothing is waited for: every request until then is one that may fail. */

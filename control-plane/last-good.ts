@@ -3,8 +3,9 @@ import { dirname, join } from "node:path";
 import type { Problem } from "../common/base/problem.ts";
 import type { Resource } from "./resources/resource.ts";
 import { formatKey } from "./resources/resource.ts";
-import type { SavedResource } from "./snapshot/saved-resource.ts";
-import { restoreResource, saveResource } from "./snapshot/saved-resource.ts";
+import type { SavedResource } from "./resources/saved-resource.ts";
+import { restoreResource, saveResource } from "./resources/saved-resource.ts";
+import { stateFileOf } from "./store/state-folder.ts";
 
 /** A resource that was live when the control plane last ran, and the source that it came from. */
 export interface RememberedResource {
@@ -93,10 +94,11 @@ function toJson({ resource, origin }: RememberedResource): string {
  * its file (or a folder above) can't be read: it may be the very thing that is wrong there.
  */
 export function mayBeHidden({ resource }: RememberedResource, problems: readonly Problem[]): boolean {
-  const { file } = resource.source;
+  // What was applied says where its author wrote it; the state folder has it in a file of its own.
+  const files = [resource.source.file, stateFileOf(resource)];
   return problems.some(({ at, severity = "error" }) => {
     if (severity !== "error") return false;
-    return at === undefined || at.file === file || !/\.(?:ya?ml|json)$/i.test(at.file);
+    return at === undefined || files.includes(at.file) || !/\.(?:ya?ml|json)$/i.test(at.file);
   });
 }
 

@@ -1,6 +1,8 @@
+import { isDeepStrictEqual } from "node:util";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Clock } from "../../common/base/clock.ts";
 import type { Problem } from "../../common/base/problem.ts";
+import type { DecodedText } from "../resources/decode-text.ts";
 import { decodeText } from "../resources/decode-text.ts";
 import type { Resource, ResourceKey } from "../resources/resource.ts";
 import { formatKey } from "../resources/resource.ts";
@@ -30,8 +32,9 @@ export function addResourceRoutes(app: FastifyInstance, api: ControlPlaneApi, cl
   app.post("/resources", async (request: FastifyRequest<{ Querystring: ApplyQuery }>, reply) => {
     const wait = readWait(request.query.wait);
     if (typeof wait === "object") return refuse(reply, 400, [wait]);
-    const text = typeof request.body === "string" ? request.body : "";
-    const decoded = decodeText(text, request.query.file ?? "request", { now: clock.now() });
+    const files = filesOf(request.body, request.headers["content-type"], request.query.file);
+    if (!Array.isArray(files)) return refuse(reply, 400, [files as Problem]);
+    const decoded = decodeFiles(files, clock.now());
     const problems = [...decoded.problems, ...duplicates(decoded.resources)];
     if (problems.some(isError)) return refuse(reply, 400, problems);
     if (decoded.resources.length === 0)
@@ -43,7 +46,9 @@ export function addResourceRoutes(app: FastifyInstance, api: ControlPlaneApi, cl
     const shadowed = decoded.resources.flatMap((resource) => shadowing(api, resource));
     const preview = api.preview(decoded.resources);
     const isDryRun = request.query.dryRun === "true";
-    const changed = decoded.resources.filter((_, index) => results[index]!.result !== "unchanged");
+    const changed = decoded.resources.filter(
+      (resource, index) => results[index]!.result !== "unchanged" || hasMoved(api, resource),
+    );
     if (!isDryRun && changed.length > 0) await api.write(changed);
     const settled = !isDryRun && wait > 0 ? await api.settled(wait) : undefined;
     const picture = isDryRun ? preview : settled ? api.snapshot() : preview;
@@ -103,6 +108,43 @@ export function addResourceRoutes(app: FastifyInstance, api: ControlPlaneApi, cl
   );
 }
 
+/** The body's type when it holds several files: `{"files": [{"file": "a.yaml", "text": "…"}]}`. */
+const severalFiles = "application/vnd.weft.files+json";
+
+interface NamedText {
+  readonly file: string;
+  readonly text: string;
+}
+
+/** The texts of a request's body; a Problem when it says that it holds several files and does not. */
+function filesOf(body: unknown, type = "", file = "request"): readonly NamedText[] | Problem {
+  const text = typeof body === "string" ? body : "";
+  if (!type.startsWith(severalFiles)) return [{ file, text }];
+  try {
+    const { files } = JSON.parse(text) as { files: readonly NamedText[] };
+    if (files.every((one) => typeof one.file === "string" && typeof one.text === "string")) return files;
+  } catch {
+    // Said below.
+  }
+  return {
+    path: "",
+    why: `the body is not ${severalFiles}`,
+    hint: 'such as {"files": [{"file": "a.yaml", "text": "…"}]}',
+  };
+}
+
+function decodeFiles(
+  files: readonly NamedText[],
+  now: number,
+): Pick<DecodedText, "resources" | "problems" | "skipped"> {
+  const decoded = files.map(({ file, text }) => decodeText(text, file, { now }));
+  return {
+    resources: decoded.flatMap(({ resources }) => resources),
+    problems: decoded.flatMap(({ problems }) => problems),
+    skipped: decoded.flatMap(({ skipped }) => skipped),
+  };
+}
+
 const nothing: Problem = {
   path: "",
   why: "there is no resource in the request",
@@ -134,7 +176,8 @@ function duplicates(resources: readonly Resource[]): Problem[] {
     seen.set(key, first ?? resource);
     if (first === undefined) return [];
     const { file, line = 1 } = resource.source;
-    const why = `${key} is in the request twice, first at line ${first.source.line ?? 1}`;
+    const where = `${first.source.file ?? ""}:${first.source.line ?? 1}`;
+    const why = `${key} is in the request twice, first at ${where}`;
     return { path: "metadata.name", why, hint: "remove one of the two", ...(file && { at: { file, line } }) };
   });
 }
@@ -147,6 +190,14 @@ function resultOf(api: ControlPlaneApi, resource: Resource): "created" | "config
   const existing = api.store.get(resource);
   if (existing === undefined) return "created";
   return existing.version === resource.version ? "unchanged" : "configured";
+}
+
+/** What was applied before stands elsewhere in its author's file now: explain and logs are to name the new place. */
+function hasMoved(api: ControlPlaneApi, resource: Resource): boolean {
+  const existing = api.store.get(resource);
+  if (existing === undefined || api.store.sourceOf(resource) !== "state") return false;
+  const placeOf = ({ source, compiled }: Resource) => ({ source, compiled });
+  return !isDeepStrictEqual(placeOf(existing), placeOf(resource));
 }
 
 function shadowing(api: ControlPlaneApi, resource: Resource): Problem[] {

@@ -1,8 +1,9 @@
+import type { FastifyReply } from "fastify";
 import { fastify } from "fastify";
 import type { Clock } from "../../common/base/clock.ts";
 import type { SocketAddress } from "../../common/model/node.ts";
 import { formatKey } from "../resources/resource.ts";
-import { saveResource } from "../snapshot/saved-resource.ts";
+import { saveResource } from "../resources/saved-resource.ts";
 import type { ControlPlaneApi } from "./api.ts";
 import { allowLocalOnly } from "./local-only.ts";
 import type { ControlPlaneMetrics } from "./metrics.ts";
@@ -31,7 +32,14 @@ export function createAdminServer({
   clock,
   maxBodyBytes = 16 * 1024 * 1024,
 }: AdminParts): AdminServer {
-  const app = fastify({ bodyLimit: maxBodyBytes, forceCloseConnections: true });
+  const app = fastify({
+    bodyLimit: maxBodyBytes,
+    forceCloseConnections: true,
+    // What is wrong before a route is found, such as %zz in the path.
+    frameworkErrors: (error, _request, reply: FastifyReply) => {
+      reply.code(error.statusCode ?? 400).send({ problems: [{ path: "", why: error.message }] });
+    },
+  });
   // Bodies are read by our own YAML reader, whatever they call themselves: JSON is YAML too, and problems get lines.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "string" }, (_request, body, done) => done(null, body));

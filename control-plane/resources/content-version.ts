@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { defaultNamespace } from "./metadata.ts";
 
 /**
  * A hash of what a user wrote: equal content gives an equal version, whatever the order of keys and wherever it stands.
@@ -7,7 +8,7 @@ import { createHash } from "node:crypto";
 export function contentVersion(object: Readonly<Record<string, unknown>>): string {
   const { status: _, ...rest } = object;
   const metadata = (rest["metadata"] ?? {}) as Record<string, unknown>;
-  const { name, namespace, labels, annotations } = metadata;
+  const { name, namespace = defaultNamespace, labels, annotations } = metadata;
   const content = { ...rest, metadata: { name, namespace, labels, annotations } };
   return createHash("sha256").update(canonical(content)).digest("base64url").slice(0, 16);
 }

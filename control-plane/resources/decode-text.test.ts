@@ -232,4 +232,10 @@ describe("decodeText", () => {
       line: 4,
     });
   });
+
+  it("refuses a document of brackets without parsing it, and no document for brackets that close", () => {
+    const [problem] = decodeText("[{".repeat(500_000), "a.yaml").problems;
+    expect(problem?.why).toBe("is nested deeper than 64 levels");
+    expect(decodeText(JSON.stringify(Array(5000).fill({})), "a.yaml").problems).not.toEqual([problem]);
+  });
 });

@@ -4,6 +4,7 @@ import type { FieldPath } from "./field-problem.ts";
 import { formatFieldPath } from "./field-problem.ts";
 import { isDnsLabel, isDnsSubdomain } from "./fields/names.ts";
 import { defaultNamespace } from "./metadata.ts";
+import { maxDepth } from "./plain-object.ts";
 import { recognize } from "./recognize.ts";
 import type { Kind, Resource, ResourceKey } from "./resource.ts";
 import { splitDocuments } from "./split-documents.ts";
@@ -117,6 +118,8 @@ function decodePart(
   if (bytes > maxDocumentBytes) {
     return refuseAll(start, `the document has ${bytes} bytes: the limit is ${maxDocumentBytes}`, "split it");
   }
+  if (opensTooMuch(text))
+    return refuseAll(start, `is nested deeper than ${maxDepth} levels`, "no resource needs this depth");
   const collected = emptyCollection();
   for (const document of parseYaml(text, start.file, start.line)) readDocument(document, now, collected);
   return collected;
@@ -210,6 +213,18 @@ function refuseAll(at: FilePosition, why: string, hint: string): DecodedText {
     refused: [],
     hasUnnamed: true,
   };
+}
+
+/** Brackets open at once; only text in quotes could have so many for another reason. The parser would find out too, but only after seconds in which nobody else is served. */
+const maxOpen = 2_000;
+
+function opensTooMuch(text: string): boolean {
+  let open = 0;
+  for (const [bracket] of text.matchAll(/[[\]{}]/g)) {
+    if (bracket === "]" || bracket === "}") open = Math.max(0, open - 1);
+    else if (++open > maxOpen) return true;
+  }
+  return false;
 }
 
 function countDocumentMarks(text: string): number {

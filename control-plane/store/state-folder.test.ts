@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -32,6 +32,7 @@ describe("the state folder", () => {
       refresh: async () => {
         refreshes++;
       },
+      moved: () => {},
     });
     await state.prepare();
   });
@@ -56,7 +57,10 @@ describe("the state folder", () => {
 
   it("replaces an object whole and leaves no drafts", async () => {
     await Promise.all(Array.from({ length: 20 }, (_, index) => state.write([entry("a", `10.0.0.${index}`)])));
-    expect(await readdir(join(state.resourcesPath, "WorkloadEntry"))).toEqual(["default.a.yaml"]);
+    expect(await readdir(join(state.resourcesPath, "WorkloadEntry"))).toEqual([
+      ".default.a.origin.json",
+      "default.a.yaml",
+    ]);
     const text = await readFile(join(state.resourcesPath, "WorkloadEntry", "default.a.yaml"), "utf8");
     expect(decodeText(text, "state").problems).toEqual([]);
   });
@@ -68,5 +72,48 @@ describe("the state folder", () => {
     expect(await state.remove([missing, resource])).toEqual([resource]);
     expect(await state.remove([resource])).toEqual([]);
     expect(await readdir(join(state.resourcesPath, "WorkloadEntry"))).toEqual([]);
+  });
+
+  it("knows where an author wrote what it holds, also after a restart, until someone edits the folder", async () => {
+    const written = decodeText(`# mine\n${formatYaml(entry("a", "10.0.0.1").object)}`, "shop/a.yaml")
+      .resources[0]!;
+    await state.write([written]);
+    const file = join(state.resourcesPath, "WorkloadEntry", "default.a.yaml");
+    const read = async () =>
+      decodeText(await readFile(file, "utf8"), "WorkloadEntry/default.a.yaml").resources;
+
+    const again = createStateFolder({ path, refresh: async () => {}, moved: () => {} });
+    await again.prepare();
+    expect(again.asApplied(await read())[0]?.source).toMatchObject({ file: "shop/a.yaml", line: 2 });
+
+    await writeFile(file, (await readFile(file, "utf8")).replace("10.0.0.1", "10.0.0.2"));
+    expect(again.asApplied(await read())[0]?.source).toMatchObject({
+      file: "WorkloadEntry/default.a.yaml",
+      line: 1,
+    });
+  });
+
+  it("changes nothing when one of several can't be written, and says why", async () => {
+    // A file where the kind's folder should be: root may write everywhere, so permissions would not stop it.
+    await writeFile(join(state.resourcesPath, "Gateway"), "");
+    const edge = { ...entry("edge", "10.0.0.1"), kind: "Gateway" } as Resource;
+    await expect(state.write([entry("a", "10.0.0.1"), edge])).rejects.toThrow(
+      /^the state folder .* cannot be written: .*; nothing was changed$/,
+    );
+    expect(await readdir(join(state.resourcesPath, "WorkloadEntry"))).toEqual([]);
+    await state.write([entry("a", "10.0.0.1")]);
+  });
+
+  it("clears away what a crash left half written", async () => {
+    await state.write([entry("a", "10.0.0.1")]);
+    const folder = join(state.resourcesPath, "WorkloadEntry");
+    await writeFile(join(folder, ".77.0.draft"), "apiVers");
+    await writeFile(join(folder, ".default.b.origin.json"), '{"object": {"ki');
+    await createStateFolder({ path, refresh: async () => {}, moved: () => {} }).prepare();
+    expect(await readdir(folder)).toEqual([
+      ".default.a.origin.json",
+      ".default.b.origin.json",
+      "default.a.yaml",
+    ]);
   });
 });

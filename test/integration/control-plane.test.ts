@@ -248,6 +248,110 @@ describe("the control plane", () => {
     await call(plane, "GET", "/nope", undefined, 404);
   });
 
+  it("shows what was applied at its place in the author's file, also after a restart and when it moved there", async () => {
+    const plane = await start();
+    const { held } = await connect(plane);
+    const apply = (to: ControlPlane, text: string) =>
+      call(
+        to,
+        "POST",
+        "/resources?wait=10000",
+        [
+          JSON.stringify({
+            files: [
+              { file: "mesh/service.yaml", text: service() },
+              { file: "mesh/rules.yaml", text },
+            ],
+          }),
+        ],
+        200,
+        "application/vnd.weft.files+json",
+      );
+    const place = async (of: ControlPlane) => {
+      const [answer] = [await call(of, "POST", "/explain", [JSON.stringify({ url: "http://reviews/" })])];
+      const { source } = answer.chosen;
+      return `${source.file}:${source.line}`;
+    };
+    const rules = [rule("v1", "v2"), virtual("v1")].join("---");
+    expect(await apply(plane, rules)).toMatchObject({ settled: { complete: true } });
+    expect(await place(plane)).toBe("mesh/rules.yaml:14");
+    const routes = held.get(reviewsHost) as VirtualHost;
+    expect(routes.routes[0]?.source).toMatchObject({ file: "mesh/rules.yaml", line: 14 });
+    const one = await call(plane, "GET", "/resources/VirtualService/default/reviews");
+    expect(one.source).toMatchObject({ file: "mesh/rules.yaml", line: 9 });
+
+    const moved = await apply(plane, `# one line more\n${rules}`);
+    expect(moved.resources.map(({ result }: { result: string }) => result)).toEqual(
+      Array(3).fill("unchanged"),
+    );
+    expect(await place(plane)).toBe("mesh/rules.yaml:15");
+    await plane.stop();
+    expect(await place(await start())).toBe("mesh/rules.yaml:15");
+  });
+
+  it("answers strange requests with problems and stays whole", async () => {
+    const plane = await start();
+    await call(plane, "POST", "/resources", [service()]);
+    const ask = async (method: string, path: string, body?: string, type?: string) => {
+      const headers = type === undefined ? {} : { "content-type": type };
+      const response = await fetch(`http://127.0.0.1:${plane.http.port}${path}`, {
+        method,
+        headers,
+        ...(body === undefined ? {} : { body }),
+      });
+      const text = await response.text();
+      return { status: response.status, problems: (text === "" ? {} : JSON.parse(text)).problems };
+    };
+    const files = "application/vnd.weft.files+json";
+    const deep = "[".repeat(1_000_000);
+    const strange: [expected: number, ...Parameters<typeof ask>][] = [
+      [400, "POST", "/resources", deep],
+      [400, "POST", "/resources", `{"a": ${"[".repeat(50_000)}${"]".repeat(50_000)}}`, "application/json"],
+      [400, "POST", "/resources", '{"__proto__": {"kind": "Gateway"}, "kind": "VirtualService"}'],
+      [400, "POST", "/resources", "", "image/png"],
+      [400, "POST", "/resources", "not json", files],
+      [400, "POST", "/resources", '{"files": [{"file": 1}]}', files],
+      [400, "POST", "/resources", '{"files": {"length": 1}}', files],
+      [400, "POST", "/resources", service().replace("name: reviews", "name: ../../../etc/passwd")],
+      [400, "POST", "/resources", service().replace("name: reviews", "name: a, namespace: ../..")],
+      [413, "POST", "/resources", "x".repeat(17 * 1024 * 1024)],
+      [400, "POST", "/explain", deep],
+      [400, "POST", "/explain", "null"],
+      [404, "DELETE", "/resources/VirtualService/..%2f..%2f/x"],
+      [404, "DELETE", "/resources/VirtualService/default/..%2fServiceEntry%2fdefault.reviews"],
+      [404, "DELETE", "/resources/__proto__/default/reviews"],
+      [404, "GET", "/resources/VirtualService/default/%00"],
+      [400, "GET", "/resources/%zz"],
+      [404, "GET", "/"],
+      [404, "PUT", "/resources"],
+    ];
+    for (const [expected, ...request] of strange) {
+      const { status, problems } = await ask(...request);
+      const what = `${request[0]} ${request[1]} ${request[2]?.slice(0, 60)}`;
+      expect([what, status, problems?.[0]?.why]).toEqual([what, expected, expect.any(String)]);
+    }
+    expect((await ask("HEAD", "/resources")).status).toBe(200);
+    expect((await ask("HEAD", "/nope")).status).toBe(404);
+    expect((await call(plane, "GET", "/resources")).resources).toHaveLength(1);
+  });
+
+  it("lands all of many applies at once, and says when its disk does not take one", async () => {
+    const plane = await start();
+    const entries = Array.from({ length: 8 }, (_, index) => service().replaceAll("reviews", `s${index}`));
+    const answers = await Promise.all(
+      entries.map((text) => call(plane, "POST", "/resources?wait=10000", [text])),
+    );
+    expect(answers.map(({ resources }) => resources[0].state)).toEqual(entries.map(() => "live"));
+    expect((await call(plane, "GET", "/resources")).resources).toHaveLength(8);
+    // Where the kind's folder should come; root may write everywhere, so permissions would not stop it.
+    await writeFile(join(folder, ".state", "resources", "VirtualService"), "");
+    const failed = await call(plane, "POST", "/resources", [service("10.0.0.9"), virtual("v1")], 500);
+    expect(failed.problems[0].why).toMatch(
+      /^the state folder .* cannot be written: .*; nothing was changed$/,
+    );
+    expect((await call(plane, "GET", "/resources")).resources).toHaveLength(8);
+  });
+
   it("explains which rule takes a request, and which rules a proxy was not given", async () => {
     const scoped = virtual("v2").replace("http: [{", "http: [{ match: [{ sourceLabels: { app: ui } }],");
     await write("mesh.yaml", service(), rule("v1", "v2"), scoped);
@@ -262,7 +366,7 @@ describe("the control plane", () => {
     expect(other.outcome).toContain("outbound|80||reviews.default.svc.cluster.local");
     expect(other.leftOut[0].why).toBe("it is for callers with the label app=ui, and this one has app=cart");
     const gateway = await call(plane, "POST", "/explain", [JSON.stringify({ url, kind: "gateway" })], 400);
-    expect(gateway.problems[0].why).toContain("no Gateway opens port 80");
+    expect(gateway.problems[0].why).toContain("no Gateway selects these labels");
     await call(plane, "POST", "/explain", ["nonsense"], 400);
     await call(plane, "POST", "/explain", [JSON.stringify({ url: 1, labels: { app: {} } })], 400);
   });
@@ -369,9 +473,10 @@ async function call(
   path: string,
   documents?: readonly string[],
   status = 200,
+  type = "text/yaml",
 ): Promise<Answer> {
   const body =
-    documents === undefined ? {} : { body: documents.join("---"), headers: { "content-type": "text/yaml" } };
+    documents === undefined ? {} : { body: documents.join("---"), headers: { "content-type": type } };
   const response = await fetch(`http://127.0.0.1:${plane.http.port}${path}`, { method, ...body });
   const answer = await response.json();
   expect({ status: response.status, answer }).toMatchObject({ status });

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Source } from "../../common/model/source.ts";
-import { decodeObject } from "../resources/decode.ts";
-import type { CompiledResource, Resource } from "../resources/resource.ts";
+import { decodeObject } from "./decode.ts";
+import type { CompiledResource, Resource } from "./resource.ts";
 
 /** A resource as JSON: in the control plane's last good copy and in its `/snapshot`. */
 export interface SavedResource {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { decodeText } from "../resources/decode-text.ts";
-import { buildSnapshot } from "./build.ts";
+import { buildSnapshot } from "../snapshot/build.ts";
+import { decodeText } from "./decode-text.ts";
 import type { SavedResource } from "./saved-resource.ts";
 import { restoreResource, saveResource } from "./saved-resource.ts";
 
