@@ -60,6 +60,32 @@ describe("an upstream connection at work", () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
+  it("ends with its tunnel once no byte moves in it, whichever way they went", async () => {
+    const clock = new FakeClock();
+    await using chain = await Chain.start(
+      (_, socket) => {
+        if (chain.upstream.allReceived.includes("GET"))
+          socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+      },
+      { clock, settings: { idleTimeoutMs: 10_000 } },
+    );
+    const client = await chain.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+    await client.until("101");
+    for (let round = 0; round < 3; round++) {
+      await clock.advance(8_000);
+      client.send(`up${round}`);
+      await chain.upstream.until(() => chain.upstream.allReceived.includes(`up${round}`));
+      await clock.advance(8_000);
+      chain.upstream.sockets[0]!.write(`down${round}`);
+      await client.until(`down${round}`);
+    }
+    await clock.advance(10_001);
+    await client.untilClosed();
+    await chain.upstream.until(() => chain.upstream.sockets[0]!.readableEnded);
+    expect(chain.exchanges[0]).toMatchObject({ status: 101, flags: "SI" });
+  });
+
   it("ends after its time once it is idle again", async () => {
     const clock = new FakeClock();
     await using chain = await Chain.start(
@@ -112,6 +138,35 @@ describe("a client that reads slowly", () => {
   });
 });
 
+describe("a client that reads only once it has sent everything", () => {
+  it("still gets an early answer, however long its upload takes", async () => {
+    const clock = new FakeClock();
+    const { chain, client } = await refusedUpload(clock);
+    for (let sent = 0; sent < 10; sent++) {
+      await clock.advance(800);
+      client.send(Buffer.alloc(1_000));
+      await settle();
+    }
+    expect(isOver(chain)).toBe(false);
+    client.socket.resume();
+    expect(await client.untilClosed()).toMatch(/no!$/);
+    await chain[Symbol.asyncDispose]();
+  });
+
+  it("does not get for ever", async () => {
+    const clock = new FakeClock();
+    const { chain, client } = await refusedUpload(clock);
+    let waitedMs = 0;
+    for (; waitedMs < 60_000 && !isOver(chain); waitedMs += 500) {
+      client.send(Buffer.alloc(100));
+      await clock.advance(500);
+    }
+    expect(waitedMs).toBeGreaterThan(25_000);
+    expect(waitedMs).toBeLessThan(40_000);
+    await chain[Symbol.asyncDispose]();
+  });
+});
+
 describe("drain", () => {
   it("lets the client of an answer that did not say so send one more request", async () => {
     const clock = new FakeClock();
@@ -153,6 +208,27 @@ describe("drain", () => {
 function reply(bytes: Buffer) {
   return { status: 200, reason: "", headers: new HeaderList(), body: Body.of(bytes) };
 }
+
+/** An upload that was answered with 413 before it was through, by a client that does not look. */
+async function refusedUpload(clock: FakeClock) {
+  const chain = await Chain.start(
+    (_, socket) => void socket.write("HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nno!"),
+    { clock },
+  );
+  const client = await chain.client();
+  client.socket.pause();
+  client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nbegin");
+  while (chain.exchanges[0] === undefined || chain.exchanges[0].finishedAt === 0) await later(clock);
+  const onClose = chain.connections[0]!.onClose;
+  chain.connections[0]!.onClose = () => {
+    over.add(chain);
+    onClose?.();
+  };
+  return { chain, client };
+}
+
+const over = new WeakSet<Chain>();
+const isOver = (chain: Chain) => over.has(chain);
 
 /** Time must pass for an exchange to end later than never, which is 0. */
 const later = (clock: FakeClock) => clock.advance(1);

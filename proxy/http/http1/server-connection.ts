@@ -17,8 +17,12 @@ import { RequestReader } from "./request-reader.ts";
 import { RequestTimeouts } from "./request-timeouts.ts";
 import type { Http1ServerConnection, Http1ServerOptions } from "./server-options.ts";
 
-/** How long we read on after our FIN, so that the client gets the answer before a reset could overtake it. RFC 9112 9.6. */
+/**
+ * How long we read on after our FIN, so that the client gets the answer before a reset could overtake it (RFC 9112 9.6): until it has been
+ * silent for the first time, and no longer than the second. A client that reads only once its upload is through needs it.
+ */
 const lingerMs = 1_000;
+const longestLingerMs = 30_000;
 /** How long a client that could not know that we drain may take to read it in one more answer. */
 const drainGraceMs = 1_000;
 /** How long a cancelled request may take to come up with its error. */
@@ -49,6 +53,8 @@ export class ServerConnection implements Http1ServerConnection, RequestReaderEve
   /** Pipelined requests started since the event loop last turned. */
   #burst = 0;
   #headStartedAt = 0;
+  /** Monotonic ms; 0 until all that was written has left. */
+  #lingersUntil = 0;
 
   constructor(socket: Socket, options: Http1ServerOptions, service: Service) {
     this.#socket = socket;
@@ -89,6 +95,7 @@ export class ServerConnection implements Http1ServerConnection, RequestReaderEve
   // --- bytes in ---
 
   #feed(chunk: Buffer): void {
+    if (this.#phase === "lingering") this.#lingerOn();
     if (this.#phase !== "open" || this.#isDeaf) return;
     const now = this.#options.clock.monotonic();
     if (this.#exchange !== undefined) this.#timeouts.touch(now);
@@ -398,8 +405,15 @@ export class ServerConnection implements Http1ServerConnection, RequestReaderEve
   }
 
   #linger = (): void => {
-    if (this.#phase === "lingering") this.#timeouts.within(lingerMs, this.#options.clock.monotonic());
+    this.#lingersUntil = this.#options.clock.monotonic() + longestLingerMs;
+    this.#lingerOn();
   };
+
+  #lingerOn(): void {
+    const now = this.#options.clock.monotonic();
+    if (this.#phase === "lingering" && now < this.#lingersUntil)
+      this.#timeouts.within(Math.min(lingerMs, this.#lingersUntil - now), now);
+  }
 
   #expire(): void {
     const exchange = this.#exchange;
