@@ -158,17 +158,28 @@ function decodeDeltaRequest(bytes: Uint8Array): DeltaRequest {
 
 function encodeDeltaResponse(response: DeltaResponse): Uint8Array {
   const { typeUrl, nonce } = response;
-  return wire.DeltaDiscoveryResponse.encode({
+  const frame = wire.DeltaDiscoveryResponse.encode({
     typeUrl,
     systemVersionInfo: response.systemVersion,
     nonce,
-    resources: response.resources.map(({ name, version, bytes }) => ({
-      name,
-      version,
-      resource: { type_url: typeUrl, value: bytes },
-    })),
     removedResources: [...response.removed],
   }).finish();
+  // The fields of a message may come in any order, so what was encoded for one stream is copied for the others.
+  return Buffer.concat([...response.resources.map((resource) => resourceField(resource, typeUrl)), frame]);
+}
+
+/** Each resource as a field of a DeltaDiscoveryResponse; thousands of streams are sent the same objects. */
+const resourceFields = new WeakMap<DeltaResource, { readonly typeUrl: string; readonly field: Uint8Array }>();
+
+function resourceField(resource: DeltaResource, typeUrl: string): Uint8Array {
+  const known = resourceFields.get(resource);
+  if (known?.typeUrl === typeUrl) return known.field;
+  const { name, version, bytes } = resource;
+  const field = wire.DeltaDiscoveryResponse.encode({
+    resources: [{ name, version, resource: { type_url: typeUrl, value: bytes } }],
+  }).finish();
+  resourceFields.set(resource, { typeUrl, field });
+  return field;
 }
 
 function decodeDeltaResponse(bytes: Uint8Array): DeltaResponse {

@@ -1,3 +1,4 @@
+import { connect } from "node:http2";
 import type { ClientDuplexStream, ServiceError } from "@grpc/grpc-js";
 import { Client, credentials, status } from "@grpc/grpc-js";
 import { afterEach, describe, expect, it } from "vitest";
@@ -15,6 +16,7 @@ import { decodeRouteConfiguration } from "../../common/xds/route.ts";
 import { typeUrl } from "../../common/xds/type-url.ts";
 import type { SmallMesh } from "../../test/support/xds-mesh.ts";
 import { encodeMesh, endpoint, sidecar } from "../../test/support/xds-mesh.ts";
+import type { ProxyStatus } from "./proxy-status.ts";
 import type { XdsServerEvents, XdsServerLimits } from "./server.ts";
 import { XdsServer } from "./server.ts";
 
@@ -92,6 +94,39 @@ function sotw(port: number) {
     stream.write({ ...nothing, ...request, node: { proxy: sidecar("p"), version: "t" } });
   };
   return { stream, send, ...reader<DiscoveryResponse>(stream as never) };
+}
+
+/** A proxy whose process hangs after its first request: the connection lives, and nothing is read from it. */
+function openUnread(port: number, name: string): void {
+  const { path, requestSerialize } = aggregatedDiscoveryService.DeltaAggregatedResources;
+  const session = connect(`http://127.0.0.1:${port}`);
+  cleanups.push(() => session.destroy());
+  session.on("error", () => {});
+  const stream = session.request({
+    ":method": "POST",
+    ":path": path,
+    "content-type": "application/grpc",
+    te: "trailers",
+  });
+  stream.on("error", () => {});
+  const message = requestSerialize({
+    typeUrl: typeUrl.cluster,
+    subscribe: [],
+    unsubscribe: [],
+    initialVersions: new Map(),
+    responseNonce: "",
+    node: { proxy: sidecar(name), version: "t" },
+  });
+  const prefix = Buffer.alloc(5);
+  prefix.writeUInt32BE(message.length, 1);
+  stream.write(Buffer.concat([prefix, message]));
+}
+
+function servedIn(server: XdsServer): string[] {
+  return server
+    .proxies()
+    .filter(({ types }) => types.get("cluster")?.isAwaitingAnswer)
+    .map(({ node }) => node.name);
 }
 
 describe("the xDS server", () => {
@@ -231,6 +266,33 @@ describe("the xDS server", () => {
     const good = delta(port);
     good.send({});
     expect((await good.next()).resources).toHaveLength(1);
+  });
+
+  it("holds little for readers that take nothing, serves others meanwhile, and closes them in the end", async () => {
+    // 3 MB: far more than what sockets and HTTP/2 windows hold of themselves.
+    const name = (index: number) => `${index}-${"x".repeat(1500)}`;
+    const clusters = Object.fromEntries(Array.from({ length: 1000 }, (_, index) => [name(index), []]));
+    const resources = encodeMesh({ ...mesh, clusters });
+    const events = { disconnected: ({ node }: ProxyStatus) => closed.push(node.name) };
+    const closed: string[] = [];
+    const server = new XdsServer({
+      source: { resourcesFor: () => resources },
+      clock: systemClock,
+      version: "v1",
+      events,
+      limits: { unreadBytes: 1_000_000, stallMs: 500 },
+    });
+    cleanups.push(() => server.stop());
+    const { port } = await server.listen({ host: "127.0.0.1", port: 0 });
+    openUnread(port, "first");
+    await expect.poll(() => servedIn(server)).toEqual(["first"]);
+    openUnread(port, "second");
+    await expect.poll(() => server.proxies().length).toBe(2);
+    expect(servedIn(server)).toEqual(["first"]);
+    await expect.poll(() => closed, { timeout: 5000 }).toContain("first");
+    const quick = delta(port, "quick");
+    quick.send({});
+    expect((await quick.next()).resources).toHaveLength(1000);
   });
 
   it("refuses more streams than it is made for", async () => {

@@ -1,6 +1,6 @@
 import type { ServerDuplexStream } from "@grpc/grpc-js";
 import { Server, ServerCredentials, status } from "@grpc/grpc-js";
-import type { Clock } from "../../common/base/clock.ts";
+import type { CancelTimer, Clock } from "../../common/base/clock.ts";
 import type { SocketAddress } from "../../common/model/node.ts";
 import type {
   DeltaRequest,
@@ -13,6 +13,7 @@ import type { ProxyPeer } from "../../common/xds/node.ts";
 import type { ResourceKind } from "../../common/xds/type-url.ts";
 import type { NackRecord } from "./acks.ts";
 import { deltaResponder, takeDeltaRequest } from "./delta.ts";
+import { Outgoing } from "./outgoing.ts";
 import type { ProxyStatus } from "./proxy-status.ts";
 import { proxyStatus } from "./proxy-status.ts";
 import type { PushOutcome } from "./push-outcome.ts";
@@ -50,17 +51,23 @@ export interface XdsServerLimits {
   /** Of one request. */
   readonly requestBytes: number;
   readonly keepaliveMs: number;
+  /** Of all streams, unread; while there are more, proxies that just came wait for their first picture. */
+  readonly unreadBytes: number;
+  /** A stream whose reader takes nothing for so long is closed, ms. */
+  readonly stallMs: number;
 }
 
 const defaultLimits: XdsServerLimits = {
   streams: 20_000,
   requestBytes: 4 * 1024 * 1024,
   keepaliveMs: 30_000,
+  unreadBytes: 64 * 1024 * 1024,
+  stallMs: 60_000,
 };
 
 interface AdsStream<Request, Response> {
   readonly call: ServerDuplexStream<Request, Response>;
-  readonly responder: Responder;
+  readonly respond: (write: (response: Response) => boolean) => Responder;
   readonly take: (session: ProxySession, request: Request) => string | undefined;
 }
 
@@ -71,6 +78,7 @@ export class XdsServer {
   readonly #sessions = new Set<ProxySession>();
   readonly #queue: PushQueue<ProxySession>;
   readonly #outcomes: PushOutcomes;
+  readonly #outgoing: Outgoing;
   #grpc: Server | undefined;
   #push: Push;
   #streams = 0;
@@ -79,6 +87,7 @@ export class XdsServer {
     this.#parts = parts;
     this.#limits = { ...defaultLimits, ...parts.limits };
     this.#push = { sequence: 0, version: parts.version };
+    this.#outgoing = new Outgoing(this.#limits.unreadBytes);
     this.#queue = new PushQueue(parts.clock, (session) => session.advance());
     this.#outcomes = new PushOutcomes((outcome) => parts.events?.pushed?.(outcome));
   }
@@ -96,13 +105,13 @@ export class XdsServer {
       StreamAggregatedResources: (call: ServerDuplexStream<DiscoveryRequest, DiscoveryResponse>) =>
         this.#accept({
           call,
-          responder: sotwResponder((response) => call.write(response)),
+          respond: sotwResponder,
           take: takeSotwRequest,
         }),
       DeltaAggregatedResources: (call: ServerDuplexStream<DeltaRequest, DeltaResponse>) =>
         this.#accept({
           call,
-          responder: deltaResponder((response) => call.write(response)),
+          respond: deltaResponder,
           take: takeDeltaRequest,
         }),
     });
@@ -151,7 +160,7 @@ export class XdsServer {
   #accept<Request extends { readonly peer?: ProxyPeer }, Response>(
     stream: AdsStream<Request, Response>,
   ): void {
-    const { call, responder, take } = stream;
+    const { call, respond, take } = stream;
     const refuse = (code: status, details: string) => call.emit("error", { code, details });
     if (this.#streams >= this.#limits.streams) {
       refuse(status.RESOURCE_EXHAUSTED, `this control plane serves at most ${this.#limits.streams} streams`);
@@ -160,10 +169,37 @@ export class XdsServer {
     this.#streams += 1;
     let session: ProxySession | undefined;
     let isOpen = true;
+    const unread = this.#outgoing.stream();
+    let cancelStall: CancelTimer | undefined;
+    const watchReader = () => {
+      cancelStall?.();
+      cancelStall = unread.isEmpty ? undefined : this.#parts.clock.after(this.#limits.stallMs, giveUp);
+    };
+    const taken = () => {
+      if (!isOpen) return;
+      unread.taken();
+      watchReader();
+    };
+    const responder = metered(
+      respond((response) => call.write(response, taken)),
+      (bytes) => {
+        const isFirst = unread.isEmpty;
+        unread.began(bytes);
+        if (isFirst) watchReader();
+      },
+    );
+    const giveUp = () => {
+      refuse(status.RESOURCE_EXHAUSTED, `nothing was read for ${this.#limits.stallMs} ms`);
+      close();
+      // The status would wait behind what is not read.
+      call.destroy();
+    };
     const close = () => {
       if (!isOpen) return;
       isOpen = false;
       this.#streams -= 1;
+      cancelStall?.();
+      unread.closed();
       if (session) this.#remove(session);
     };
     call.on("data", (request: Request) => {
@@ -203,6 +239,13 @@ export class XdsServer {
       onNack: (of, kind, nack) => events?.nacked?.(of.peer, kind, nack),
       onFailure: (of, error) => events?.failed?.(of.peer, error),
       onSettled: (of) => this.#outcomes.settled(of, clock.monotonic()),
+      mayBegin: (of) => {
+        if (this.#outgoing.hasRoom) return true;
+        this.#outgoing.whenRoom(of, () => {
+          if (this.#sessions.has(of)) this.#queue.add(of);
+        });
+        return false;
+      },
     });
     this.#sessions.add(session);
     events?.connected?.(proxyStatus(session));
@@ -216,4 +259,16 @@ export class XdsServer {
     this.#outcomes.disconnected(session, this.#parts.clock.monotonic());
     this.#parts.events?.disconnected?.(proxyStatus(session));
   }
+}
+
+/** Tells of each response's bytes before it is sent. */
+function metered(responder: Responder, began: (bytes: number) => void): Responder {
+  return {
+    protocol: responder.protocol,
+    send(response) {
+      const sent = responder.protocol === "sotw" ? [...response.all()] : response.changed;
+      began(sent.reduce((sum, { bytes }) => sum + bytes.length, 0));
+      return responder.send(response);
+    },
+  };
 }

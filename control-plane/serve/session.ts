@@ -48,6 +48,8 @@ export interface SessionParts {
   readonly onFailure: (session: ProxySession, error: unknown) => void;
   /** Everything of the newest push that this session knows of was accepted or refused. */
   readonly onSettled: (session: ProxySession) => void;
+  /** False: there is no room for a whole picture now; `advance` is called when there is. Absent: there always is. */
+  readonly mayBegin?: (session: ProxySession) => boolean;
 }
 
 /** How long removals of clusters and endpoints wait after a client has come back, ms. */
@@ -175,6 +177,8 @@ export class ProxySession {
   /** Sends whatever may be sent now. Called after each request, push and drain; cheap when there is nothing to do. */
   advance(): void {
     if (this.#isClosed || this.#isBlocked || !this.isSubscribed) return;
+    // Changes are small and must not wait for those who start; only a first, whole picture does.
+    if (this.#settledPush === undefined && this.#parts.mayBegin?.(this) === false) return;
     this.#wanted ??= this.#fetch();
     if (!this.#wanted) return;
     const pending = new Map(resourceKinds.map((kind) => [kind, this.#pendingOf(kind)]));

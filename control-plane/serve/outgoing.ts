@@ -1,0 +1,54 @@
+/**
+ * Bytes that were handed to streams and that their readers have not taken yet, over all streams. Without a bound a mesh's
+ * worth of sidecars that start at once, or that hang, would each hold a whole picture of the mesh in memory.
+ */
+export class Outgoing {
+  readonly #limitBytes: number;
+  readonly #waiting = new Map<object, () => void>();
+  #bytes = 0;
+
+  constructor(limitBytes: number) {
+    this.#limitBytes = limitBytes;
+  }
+
+  get hasRoom(): boolean {
+    return this.#bytes < this.#limitBytes;
+  }
+
+  /** One stream's part. */
+  stream(): OutgoingStream {
+    const sizes: number[] = [];
+    const free = (bytes: number) => {
+      this.#bytes -= bytes;
+      if (!this.hasRoom) return;
+      const woken = [...this.#waiting.values()];
+      this.#waiting.clear();
+      for (const wake of woken) wake();
+    };
+    return {
+      began: (bytes) => {
+        sizes.push(bytes);
+        this.#bytes += bytes;
+      },
+      taken: () => free(sizes.shift() ?? 0),
+      closed: () => free(sizes.splice(0).reduce((sum, bytes) => sum + bytes, 0)),
+      get isEmpty() {
+        return sizes.length === 0;
+      },
+    };
+  }
+
+  /** Calls once when there is room again, however often one owner asks. */
+  whenRoom(owner: object, wake: () => void): void {
+    this.#waiting.set(owner, wake);
+  }
+}
+
+export interface OutgoingStream {
+  began(bytes: number): void;
+  /** The oldest that began is out. */
+  taken(): void;
+  /** Nothing of it will be taken any more. */
+  closed(): void;
+  readonly isEmpty: boolean;
+}
