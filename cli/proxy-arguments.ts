@@ -14,6 +14,7 @@ const sharedOptions: readonly ProxyOption[] = [
   { flags: "--namespace <namespace>", description: "its namespace (default: default)" },
   { flags: "--service-account <name>", description: "its service account (default: default)" },
   { flags: "--labels <k=v,…>", description: "its labels" },
+  { flags: "--locality <region/zone/subzone>", description: "where it runs, for locality load balancing" },
   {
     flags: "--control-plane <host:port>",
     description: "the control plane's xDS port; without it the last good config is used",

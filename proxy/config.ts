@@ -3,6 +3,7 @@ import { parseDuration } from "../common/base/duration.ts";
 import type { Problem } from "../common/base/problem.ts";
 import type { Result } from "../common/base/result.ts";
 import { failed, ok } from "../common/base/result.ts";
+import type { Locality } from "../common/model/endpoint.ts";
 import type { ProxyNode, SocketAddress } from "../common/model/node.ts";
 import { proxyNodeId } from "../common/model/node.ts";
 import type { PoolSettings } from "./cluster/pool.ts";
@@ -46,6 +47,8 @@ export interface ProxyOptions {
   readonly serviceAccount?: string | undefined;
   /** `k=v,k2=v2` */
   readonly labels?: string | undefined;
+  /** `region/zone/subzone`; later parts may be left out. */
+  readonly locality?: string | undefined;
   /** The addresses are `HOST:PORT`; an IPv6 host stands in brackets. */
   readonly controlPlane?: string | undefined;
   readonly outbound?: string | undefined;
@@ -90,6 +93,7 @@ export function readProxySettings(
     id: proxyNodeId(identity, bindings.inbound?.host ?? "127.0.0.1"),
     serviceAccount: options.serviceAccount ?? "default",
     labels: reader.labels("--labels", options.labels ?? ""),
+    ...present("locality", reader.locality("--locality", options.locality)),
     bindings,
   };
   const controlPlane = reader.address("--control-plane", options.controlPlane);
@@ -131,6 +135,14 @@ function packageVersion(): string {
 /** Reads one text after the other and remembers all that was wrong. What it returns for a bad text is not used. */
 class Reader {
   readonly problems: Problem[] = [];
+
+  locality(path: string, text: string | undefined): Locality | undefined {
+    if (text === undefined || text === "") return undefined;
+    const [region = "", zone = "", subzone = "", ...more] = text.split("/");
+    if (region === "" || more.length > 0)
+      this.problem(path, `${JSON.stringify(text)} is not a locality`, "write region/zone/subzone");
+    return { region, zone, subzone };
+  }
 
   problem(path: string, why: string, hint?: string): void {
     this.problems.push({ path, why, ...present("hint", hint) });

@@ -1,4 +1,4 @@
-import type { Labels } from "./endpoint.ts";
+import type { Labels, Locality } from "./endpoint.ts";
 
 /**
  * A proxy as it introduces itself to the control plane (Envoy's core.Node). The id has Istio's form
@@ -12,6 +12,8 @@ export interface ProxyNode {
   readonly namespace: string;
   readonly serviceAccount: string;
   readonly labels: Labels;
+  /** Where it runs, when it was told. */
+  readonly locality?: Locality;
   /** Explicit mode: where this proxy was told to listen. The control plane copies these into its listeners. */
   readonly bindings: ProxyBindings;
 }

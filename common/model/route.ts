@@ -78,7 +78,23 @@ export interface ForwardAction<D = string> {
   readonly timeoutMs?: number;
   readonly retry?: RetryPolicy;
   readonly mirrors: readonly Mirror<D>[];
+  /** What the request's key for clusters that balance by hash is made of, in this order; absent: it has none. */
+  readonly hashPolicies?: readonly HashPolicy[];
 }
+
+/** One part of a request's hash key (Envoy's RouteAction.HashPolicy); a request that lacks it has the other parts only. */
+export type HashPolicy =
+  | { readonly kind: "header" /** Lower case. */; readonly name: string }
+  | {
+      readonly kind: "cookie";
+      readonly name: string;
+      /** Of a cookie that we make; absent: none. */
+      readonly path?: string;
+      /** A request without the cookie gets one that lives so long; 0: as long as the browser. Absent: it gets none. */
+      readonly ttlMs?: number;
+    }
+  | { readonly kind: "source-ip" }
+  | { readonly kind: "query-parameter"; readonly name: string };
 
 export interface WeightedDestination<D = string> {
   readonly destination: D;

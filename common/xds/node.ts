@@ -1,4 +1,5 @@
 import type { ProxyBindings, ProxyNode, SocketAddress } from "../model/node.ts";
+import { fromLocality } from "./endpoint.ts";
 import type messages from "./generated/messages.js";
 import type { Json, JsonObject } from "./weft-metadata.ts";
 import { fromStruct, labelsFromJson, member, text, toStruct } from "./weft-metadata.ts";
@@ -37,6 +38,9 @@ export function toWireNode(node: ProxyNode, version: string): WireNode {
     id: node.id,
     cluster: `${node.name}.${node.namespace}`,
     metadata: toStruct(metadata),
+    ...(node.locality && {
+      locality: { region: node.locality.region, zone: node.locality.zone, subZone: node.locality.subzone },
+    }),
     userAgentName: "weft",
     userAgentVersion: version,
   };
@@ -47,6 +51,7 @@ export function fromWireNode(message: WireNode): ProxyPeer {
   const id = message.id ?? "";
   const fromId = readId(id);
   const metadata = fromStruct(message.metadata);
+  const locality = fromLocality(message.locality);
   const node: ProxyNode = {
     id,
     kind: fromId.kind,
@@ -54,6 +59,7 @@ export function fromWireNode(message: WireNode): ProxyPeer {
     namespace: text(metadata, keys.namespace) ?? fromId.namespace,
     serviceAccount: text(metadata, keys.serviceAccount) ?? "default",
     labels: labelsFromJson(metadata[keys.labels]),
+    ...(locality && { locality }),
     bindings: bindingsFromJson(member(metadata[keys.weft], "bindings")),
   };
   return {

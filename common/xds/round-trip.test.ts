@@ -10,6 +10,7 @@ import { proxyNodeId } from "../model/node.ts";
 import type { OutlierDetection } from "../model/outlier-detection.ts";
 import type {
   FaultPolicy,
+  HashPolicy,
   HeaderOperations,
   RedirectAction,
   Route,
@@ -137,6 +138,15 @@ const destination = record<Extract<Route["action"], { kind: "forward" }>["destin
   },
   ["breaker"],
 );
+const hashPolicy = fc.oneof(
+  fc.record({ kind: fc.constant("header" as const), name: word }),
+  record<Extract<HashPolicy, { kind: "cookie" }>>(
+    { kind: fc.constant("cookie"), name: word, path: word, ttlMs: fc.nat({ max: 1_000_000 }) },
+    ["path", "ttlMs"],
+  ),
+  fc.record({ kind: fc.constant("source-ip" as const) }),
+  fc.record({ kind: fc.constant("query-parameter" as const), name: word }),
+) as fc.Arbitrary<HashPolicy>;
 const forward = record<Extract<Route["action"], { kind: "forward" }>>(
   {
     kind: fc.constant("forward"),
@@ -152,6 +162,7 @@ const forward = record<Extract<Route["action"], { kind: "forward" }>>(
     ),
     timeoutMs: ms,
     retry,
+    hashPolicies: fc.array(hashPolicy, { minLength: 1, maxLength: 3 }),
     mirrors: fc.array(fc.record({ destination: word, fraction, shadowHostSuffix: fc.boolean() }), {
       maxLength: 2,
     }),
@@ -234,7 +245,7 @@ const endpoint = record<Endpoint>(
   },
   ["workload", "locality", "priority", "localityWeight"],
 );
-/** Grouped by locality, as endpoints come out again. */
+/** Grouped by locality, priority and weight, as endpoints come out again. */
 const endpoints = fc
   .array(endpoint, { maxLength: 6 })
   .map((list) =>

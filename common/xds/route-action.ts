@@ -8,6 +8,7 @@ import type {
 } from "../model/route.ts";
 import { noHeaderOperations } from "../model/route.ts";
 import type messages from "./generated/messages.js";
+import { fromHashPolicy, toHashPolicy } from "./hash-policy.ts";
 import { fromHeaderFields, hasHeaderOperations, toHeaderFields } from "./header-value.ts";
 import { fromRegexMatcher, toRegexMatcher } from "./string-matcher.ts";
 import type { Reading } from "./wire.ts";
@@ -38,6 +39,7 @@ export function toRouteAction(action: ForwardAction): WireRouteAction {
     timeout: toDuration(action.timeoutMs ?? 0),
     ...(action.retry && { retryPolicy: toRetryPolicy(action.retry) }),
     requestMirrorPolicies: action.mirrors.map(toMirrorPolicy),
+    ...(action.hashPolicies && { hashPolicy: action.hashPolicies.map(toHashPolicy) }),
   };
 }
 
@@ -53,6 +55,9 @@ export function fromRouteAction(action: WireRouteAction, path: string, reading: 
   }
   const timeoutMs = action.timeout ? fromDuration(action.timeout) : defaultTimeoutMs;
   const rewrite = fromRewrite(action, path, reading);
+  const hashPolicies = (action.hashPolicy ?? []).flatMap((policy, index) =>
+    fromHashPolicy(policy, `${path}.hashPolicy[${index}]`, reading),
+  );
   return {
     kind: "forward",
     destinations: fromClusters(action, path, reading),
@@ -62,6 +67,7 @@ export function fromRouteAction(action: WireRouteAction, path: string, reading: 
     mirrors: (action.requestMirrorPolicies ?? []).map((policy, index) =>
       fromMirrorPolicy(policy, `${path}.requestMirrorPolicies[${index}]`, reading),
     ),
+    ...(hashPolicies.length > 0 ? { hashPolicies } : {}),
   };
 }
 

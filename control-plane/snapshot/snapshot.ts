@@ -13,7 +13,7 @@ import type { Held, ResourceProblem } from "./problems.ts";
 import type { ServiceIndex } from "./services.ts";
 import type { VirtualServiceIndex } from "./virtual-services.ts";
 
-export type { TrafficPolicy } from "../resources/destination-rule/compiled.ts";
+export type { LocalityPolicy, TrafficPolicy } from "../resources/destination-rule/compiled.ts";
 export type { CompiledServer } from "../resources/gateway/compiled.ts";
 export type { RuleScope } from "../resources/virtual-service/compiled.ts";
 

@@ -1,4 +1,4 @@
-import type { Cluster, ClusterDiscovery, LoadBalancer } from "../../common/model/cluster.ts";
+import type { Cluster, ClusterDiscovery } from "../../common/model/cluster.ts";
 import { clusterName } from "../../common/model/cluster.ts";
 import type { Endpoint, EndpointSet } from "../../common/model/endpoint.ts";
 import { hasLabels } from "../snapshot/endpoints.ts";
@@ -10,9 +10,11 @@ import type {
   ServiceEndpoints,
   TrafficPolicy,
 } from "../snapshot/snapshot.ts";
+import type { Vantage } from "./locality.ts";
+import { placeEndpoints, weighsLocalities } from "./locality.ts";
 
 /** Istio's defaults: `LEAST_REQUEST`, and connectionPool.tcp.connectTimeout 10 s. */
-const defaultLoadBalancer: LoadBalancer = { kind: "least-request" };
+const defaultLoadBalancer: NonNullable<TrafficPolicy["loadBalancer"]> = { kind: "least-request" };
 const defaultConnectTimeoutMs = 10_000;
 
 /** Where requests to hosts that nobody in the mesh serves go: to the address that they name (Istio's ALLOW_ANY). */
@@ -37,16 +39,17 @@ export function serviceClusters(
   service: MeshService,
   endpoints: ServiceEndpoints,
   rule: MeshDestinationRule | undefined,
+  vantage: Vantage,
 ): ServiceClusters {
   const cache = made.get(service) ?? new Map<string, ServiceClusters>();
   made.set(service, cache);
-  const key = rule === undefined ? "" : `${rule.namespace}/${rule.host}`;
+  const key = rule === undefined ? "" : `${rule.namespace}/${rule.host} ${vantage.key}`;
   // A rule that comes or goes leaves much as it was, above all the endpoints.
   const before = cache.get(key) ?? [...cache.values()].at(-1);
   return reuseIn(cache, key, [endpoints, rule], () => {
     const all = service.ports.flatMap((port) =>
       [undefined, ...(rule?.subsets ?? [])].map((subset) =>
-        makeCluster(service, port.number, subset, rule, endpoints.byPort.get(port.number) ?? []),
+        makeCluster(service, port.number, subset, rule, vantage, endpoints.byPort.get(port.number) ?? []),
       ),
     );
     return {
@@ -80,6 +83,7 @@ function makeCluster(
   port: number,
   subset: MeshSubset | undefined,
   rule: MeshDestinationRule | undefined,
+  vantage: Vantage,
   all: readonly Endpoint[],
 ): { cluster: Cluster; endpoints: EndpointSet | undefined } {
   const name = clusterName("outbound", port, subset?.name ?? "", service.hostname);
@@ -88,8 +92,10 @@ function makeCluster(
       ? all
       : all.filter(({ workload }) => hasLabels(workload?.labels ?? {}, subset.labels));
   // A DNS service without endpoints has one without labels, its host: subsets of it differ in policy alone, as in Istio.
-  const endpoints = isItsOwnEndpoint(service, all) ? all : own;
-  const policy = mergePolicy(mergePolicy({}, rule?.policy, port), subset?.policy, port);
+  const open = isItsOwnEndpoint(service, all) ? all : own;
+  const policy = policyFor(rule, subset, port);
+  const { hashPolicy: _, locality, ...balancer } = policy.loadBalancer ?? defaultLoadBalancer;
+  const endpoints = locality ? placeEndpoints(open, locality, vantage) : open;
   const { connectTimeoutMs = defaultConnectTimeoutMs, ...pool } = policy.connectionPool ?? {};
   const discovery = discoveryOf(service, endpoints);
   const cluster: Cluster = {
@@ -98,7 +104,7 @@ function makeCluster(
     loadBalancer:
       discovery.kind === "original-dst"
         ? { kind: "passthrough" }
-        : (policy.loadBalancer ?? defaultLoadBalancer),
+        : { ...balancer, ...(locality && weighsLocalities(locality, vantage) && { weighsLocalities: true }) },
     connectTimeoutMs,
     ...(Object.keys(pool).length > 0 && { connectionPool: pool }),
     ...(policy.outlierDetection && { outlierDetection: policy.outlierDetection }),
@@ -108,6 +114,15 @@ function makeCluster(
     ...(subset && { subset: subset.name }),
   };
   return { cluster, endpoints: discovery.kind === "eds" ? { cluster: name, endpoints } : undefined };
+}
+
+/** What holds for calls to one port of a service, or of one of its subsets. */
+export function policyFor(
+  rule: MeshDestinationRule | undefined,
+  subset: MeshSubset | undefined,
+  port: number,
+): TrafficPolicy {
+  return mergePolicy(mergePolicy({}, rule?.policy, port), subset?.policy, port);
 }
 
 /**

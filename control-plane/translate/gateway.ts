@@ -5,6 +5,7 @@ import { hasLabels } from "../snapshot/endpoints.ts";
 import { gatewayName } from "../snapshot/gateways.ts";
 import { intersect, isVisible } from "../snapshot/hosts.ts";
 import type { CompiledServer, MeshGateway, MeshVirtualService, Snapshot } from "../snapshot/snapshot.ts";
+import { findHashing } from "./hash-policies.ts";
 import { meshView } from "./mesh-view.ts";
 import type { SkippedRule } from "./proxy-resources.ts";
 import { clustersOf } from "./routes.ts";
@@ -80,7 +81,8 @@ function portHosts(
   servers: readonly BoundServer[],
   skipped: SkippedRule[],
 ): ReadonlyMap<string, VirtualHost> {
-  const { services } = meshView(snapshot, node.namespace);
+  const { services } = meshView(snapshot, node);
+  const hashing = findHashing(snapshot, node.namespace);
   const hosts = new Map<string, VirtualHost>();
   for (const [host, bindings] of bindHosts(snapshot, node, port, servers, skipped)) {
     const name = `${host}:${port}`;
@@ -92,7 +94,7 @@ function portHosts(
         virtuals: same.map(({ virtual }) => virtual),
         place: { node, gateway: same[0]!.gateway, port },
       };
-      return translateHost(plan, (hostname) => services.get(hostname)) ?? [];
+      return translateHost(plan, (hostname) => services.get(hostname), hashing) ?? [];
     });
     for (const share of shares) skipped.push(...share.skipped);
     const [first, ...others] = shares.filter(({ virtualHost }) => virtualHost.routes.length > 0);

@@ -1,5 +1,6 @@
 import type { Cluster } from "../../common/model/cluster.ts";
 import type { EndpointSet } from "../../common/model/endpoint.ts";
+import type { ProxyNode } from "../../common/model/node.ts";
 import type { DestinationRuleIndex } from "../snapshot/destination-rules.ts";
 import { destinationRuleFor } from "../snapshot/destination-rules.ts";
 import { covers, isVisible } from "../snapshot/hosts.ts";
@@ -16,6 +17,8 @@ import type {
 import { changedKeys } from "./changed-keys.ts";
 import type { ServiceClusters } from "./clusters.ts";
 import { passthroughCluster, serviceClusters } from "./clusters.ts";
+import type { Vantage } from "./locality.ts";
+import { vantageOf } from "./locality.ts";
 
 /** The mesh as the proxies of one namespace with one Sidecar (or none) may see it. */
 export interface MeshView {
@@ -34,6 +37,7 @@ export interface MeshView {
 interface ViewState {
   readonly from: Snapshot;
   readonly sidecar: MeshSidecar | undefined;
+  readonly vantage: Vantage;
   readonly made: ReadonlyMap<string, ServiceClusters>;
   readonly view: MeshView;
 }
@@ -41,13 +45,19 @@ interface ViewState {
 const states = new WeakMap<object, Map<string, ViewState>>();
 
 /**
- * Computed once per snapshot, namespace and Sidecar. After a change of endpoints or DestinationRules only the services concerned
+ * Computed once per snapshot, namespace and Sidecar, and per place where rules look at that. After a change of endpoints or DestinationRules only the services concerned
  * are looked at: with hundreds of namespaces and thousands of services anything else takes seconds.
  */
-export function meshView(snapshot: Snapshot, namespace: string, sidecar?: MeshSidecar): MeshView {
+export function meshView(
+  snapshot: Snapshot,
+  node: Pick<ProxyNode, "namespace" | "labels" | "locality">,
+  sidecar?: MeshSidecar,
+): MeshView {
+  const { namespace } = node;
+  const vantage = vantageOf(snapshot, node);
   const known = states.get(snapshot.lineage) ?? new Map<string, ViewState>();
   states.set(snapshot.lineage, known);
-  const key = viewKey(namespace, sidecar);
+  const key = `${viewKey(namespace, sidecar)} ${vantage.key}`;
   const state = known.get(key);
   if (state?.from === snapshot && state.sidecar === sidecar) return state.view;
   const isSame =
@@ -57,7 +67,7 @@ export function meshView(snapshot: Snapshot, namespace: string, sidecar?: MeshSi
     (sidecar?.egress === undefined || state.from.virtualServices === snapshot.virtualServices);
   const next = isSame
     ? patchView(state, snapshot, namespace)
-    : makeView(snapshot, namespace, sidecar, state?.view);
+    : makeView(snapshot, namespace, vantage, sidecar, state?.view);
   known.set(key, next);
   return next.view;
 }
@@ -72,6 +82,7 @@ export function viewKey(namespace: string, sidecar: MeshSidecar | undefined): st
 function makeView(
   snapshot: Snapshot,
   namespace: string,
+  vantage: Vantage,
   sidecar: MeshSidecar | undefined,
   before: MeshView | undefined,
 ): ViewState {
@@ -90,7 +101,7 @@ function makeView(
       if (service !== undefined) unnamed.add(hostname);
     }
     if (service === undefined) continue;
-    const own = clustersFor(snapshot, service, namespace);
+    const own = clustersFor(snapshot, service, namespace, vantage);
     services.set(hostname, service);
     made.set(hostname, own);
     for (const cluster of own.clusters) clusters.set(cluster.name, cluster);
@@ -102,7 +113,7 @@ function makeView(
     clusters: keepMap(before?.clusters, clusters),
     endpoints: keepMap(before?.endpoints, endpoints),
   };
-  return { from: snapshot, sidecar, made, view };
+  return { from: snapshot, sidecar, vantage, made, view };
 }
 
 /** The hosts that the rules a Sidecar imports send to: they must be reachable although nobody may name them. */
@@ -130,7 +141,7 @@ function patchView(state: ViewState, snapshot: Snapshot, namespace: string): Vie
   const { services, unnamed } = state.view;
   const concerned = new Map<string, ServiceClusters>();
   for (const service of concernedServices(state, snapshot)) {
-    const own = clustersFor(snapshot, service, namespace);
+    const own = clustersFor(snapshot, service, namespace, state.vantage);
     if (own !== state.made.get(service.hostname)) concerned.set(service.hostname, own);
   }
   if (concerned.size === 0) return { ...state, from: snapshot };
@@ -139,6 +150,7 @@ function patchView(state: ViewState, snapshot: Snapshot, namespace: string): Vie
   return {
     from: snapshot,
     sidecar: state.sidecar,
+    vantage: state.vantage,
     made: new Map([...state.made, ...concerned]),
     view: {
       services,
@@ -196,12 +208,18 @@ function flatten(index: DestinationRuleIndex): ReadonlyMap<string, MeshDestinati
   return flat;
 }
 
-function clustersFor(snapshot: Snapshot, service: MeshService, namespace: string): ServiceClusters {
+function clustersFor(
+  snapshot: Snapshot,
+  service: MeshService,
+  namespace: string,
+  vantage: Vantage,
+): ServiceClusters {
   const endpoints: ServiceEndpoints = snapshot.endpoints.get(service.key)!;
   return serviceClusters(
     service,
     endpoints,
     destinationRuleFor(snapshot.destinationRules, service, namespace, snapshot.settings.rootNamespace),
+    vantage,
   );
 }
 

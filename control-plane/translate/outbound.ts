@@ -5,12 +5,20 @@ import { noHeaderOperations } from "../../common/model/route.ts";
 import { virtualHostResourceName } from "../../common/xds/type-url.ts";
 import { isVisible } from "../snapshot/hosts.ts";
 import { imports, sidecarFor } from "../snapshot/sidecars.ts";
-import type { MeshService, MeshSidecar, MeshVirtualService, Snapshot } from "../snapshot/snapshot.ts";
+import type {
+  MeshDestinationRule,
+  MeshService,
+  MeshSidecar,
+  MeshVirtualService,
+  Snapshot,
+} from "../snapshot/snapshot.ts";
 import type { VirtualServiceIndex } from "../snapshot/virtual-services.ts";
 import { virtualServicesFor } from "../snapshot/virtual-services.ts";
 import { changedKeys } from "./changed-keys.ts";
 import { passthroughCluster } from "./clusters.ts";
 import { barePort, DomainClaims, domainsOf, shortForms, virtualAddresses } from "./domains.ts";
+import type { FindHashing } from "./hash-policies.ts";
+import { findHashing, hashingRules } from "./hash-policies.ts";
 import type { MeshView } from "./mesh-view.ts";
 import { meshView, viewKey } from "./mesh-view.ts";
 import type { SkippedRule } from "./proxy-resources.ts";
@@ -34,6 +42,8 @@ interface RoutesState {
   readonly services: MeshView["services"];
   readonly unnamed: MeshView["unnamed"];
   readonly virtuals: VirtualServiceIndex;
+  /** The DestinationRules that routes depend on. */
+  readonly hashing: readonly MeshDestinationRule[];
   /** By virtual host name; domains are those that it may keep. */
   readonly hosts: ReadonlyMap<
     string,
@@ -54,11 +64,12 @@ export function outboundRoutes(snapshot: Snapshot, node: ProxyNode): OutboundRou
   const sidecar = sidecarFor(snapshot, node);
   const policy = sidecar?.outboundPolicy ?? snapshot.settings.outboundPolicy;
   const key = `${viewKey(node.namespace, sidecar)} ${policy} ${labelsIn(node, snapshot.virtualServices.sourceLabelKeys)}`;
-  const view = meshView(snapshot, node.namespace, sidecar);
+  const view = meshView(snapshot, node, sidecar);
   const state = known.get(key);
   const isSame =
     state?.services === view.services &&
     state.unnamed === view.unnamed &&
+    state.hashing === hashingRules(snapshot) &&
     state.sidecar?.egress === sidecar?.egress;
   if (isSame && state.virtuals === snapshot.virtualServices) return state.routes;
   const next =
@@ -92,6 +103,7 @@ function makeRoutes(
 ): RoutesState {
   const admits = inMesh(node, sidecar);
   const { virtualServices } = snapshot;
+  const hashing = findHashing(snapshot, node.namespace);
   const isNamed = (host: string) => view.services.has(host) && !view.unnamed.has(host);
   const plans = [
     ...[...view.services.values()].flatMap((service) =>
@@ -108,7 +120,7 @@ function makeRoutes(
   const hosts = new Map(
     plans.map(({ plan }) => {
       const kept = { ...plan, domains: claims.keep(plan.name, plan.domains) };
-      return [plan.name, { plan: kept, translated: translatePlan(kept, view) }];
+      return [plan.name, { plan: kept, translated: translatePlan(kept, view, hashing) }];
     }),
   );
   const virtualHosts = new Map<string, VirtualHost>();
@@ -118,7 +130,15 @@ function makeRoutes(
   if (!virtualHosts.has(nameOf("*"))) virtualHosts.set(nameOf(others.name), others);
   const { services, unnamed } = view;
   const routes = { virtualHosts, skipped: skippedIn(snapshot, node, sidecar, hosts) };
-  return { sidecar, services, unnamed, virtuals: virtualServices, hosts, routes };
+  return {
+    sidecar,
+    services,
+    unnamed,
+    virtuals: virtualServices,
+    hashing: hashingRules(snapshot),
+    hosts,
+    routes,
+  };
 }
 
 /** The same services, other VirtualServices. Undefined when it may have become another's turn to own a domain. */
@@ -140,7 +160,7 @@ function patchRoutes(
     const plans = service ? servicePlans(virtualServices, service, node, admits) : own ? [own] : [];
     for (const { plan } of plans) {
       const kept = { ...plan, domains: hosts.get(plan.name)?.plan.domains ?? [] };
-      const translated = translatePlan(kept, view);
+      const translated = translatePlan(kept, view, findHashing(snapshot, node.namespace));
       hosts.set(plan.name, { plan: kept, translated });
       virtualHosts.delete(nameOf(plan.name));
       place(virtualHosts, translated);
@@ -153,9 +173,9 @@ function patchRoutes(
   return { ...state, virtuals: virtualServices, hosts, routes };
 }
 
-function translatePlan(plan: HostPlan, view: MeshView): TranslatedHost | undefined {
+function translatePlan(plan: HostPlan, view: MeshView, hashing: FindHashing): TranslatedHost | undefined {
   if (plan.domains.length === 0) return undefined;
-  return translateHost(plan, (hostname) => view.services.get(hostname));
+  return translateHost(plan, (hostname) => view.services.get(hostname), hashing);
 }
 
 function place(virtualHosts: Map<string, VirtualHost>, translated: TranslatedHost | undefined): void {

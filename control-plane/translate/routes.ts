@@ -5,6 +5,8 @@ import { noHeaderOperations } from "../../common/model/route.ts";
 import type { ServicePort, ServiceReference } from "../../common/model/service.ts";
 import { breakerOf } from "../snapshot/circuit-breakers.ts";
 import type { MeshService, MeshVirtualService } from "../snapshot/snapshot.ts";
+import type { FindHashing } from "./hash-policies.ts";
+import { hashPolicyOf, joinHashPolicies } from "./hash-policies.ts";
 import type { SkippedRule } from "./proxy-resources.ts";
 import type { Place } from "./rule-scope.ts";
 import { scopeFailure } from "./rule-scope.ts";
@@ -23,12 +25,13 @@ export function translateRules(
   virtualHost: string,
   place: Place,
   find: FindService,
+  hashing: FindHashing,
 ): TranslatedRoutes {
   const routes: Route[] = [];
   const skipped: SkippedRule[] = [];
   const placed = virtuals.flatMap(({ rules, hosts }) => rules.map((rule) => ({ rule, hosts })));
   for (const { rule, hosts } of placed) {
-    const action = translateAction(rule.route.action, rule.breaker, place.port, find);
+    const action = translateAction(rule.route.action, rule.breaker, place.port, find, hashing);
     for (const { name, match, scope, source } of rule.matches) {
       const why = scopeFailure(scope, place);
       if (why !== undefined) {
@@ -44,16 +47,24 @@ export function translateRules(
 }
 
 /** The route of a service that no VirtualService speaks of. */
-export function defaultRoute(service: MeshService, port: number, find: FindService): Route {
+export function defaultRoute(
+  service: MeshService,
+  port: number,
+  find: FindService,
+  hashing: FindHashing,
+): Route {
   const breaker = breakerOf(service, undefined, port);
   return {
     name: "default",
     source: service.source,
     match: { path: { kind: "any" }, headers: [], queryParams: [] },
-    action: forwardTo(
-      clusterName("outbound", port, "", service.hostname),
-      breaker && translateBreaker(breaker, port, find),
-    ),
+    action: {
+      ...forwardTo(
+        clusterName("outbound", port, "", service.hostname),
+        breaker && translateBreaker(breaker, port, find),
+      ),
+      ...joinHashPolicies([hashPolicyOf(hashing(service), undefined, port)]),
+    },
     requestHeaders: noHeaderOperations,
     responseHeaders: noHeaderOperations,
   };
@@ -99,6 +110,7 @@ function translateAction(
   own: CircuitBreakerPolicy<ServiceReference> | undefined,
   port: number | undefined,
   find: FindService,
+  hashing: FindHashing,
 ): RouteAction {
   if (action.kind !== "forward") return action;
   const nameOf = (reference: ServiceReference) => referenceName(reference, port, find);
@@ -115,6 +127,11 @@ function translateAction(
       };
     }),
     mirrors: action.mirrors.map((entry) => ({ ...entry, destination: nameOf(entry.destination) })),
+    ...joinHashPolicies(
+      action.destinations.map(({ destination }) =>
+        hashPolicyOf(hashing(find(destination.host)), destination.subset, portOf(destination, port, find)),
+      ),
+    ),
   };
 }
 

@@ -21,7 +21,7 @@ export function translate(snapshot: Snapshot, node: ProxyNode): ProxyResources {
 }
 
 function sidecarResources(snapshot: Snapshot, node: ProxyNode): ProxyResources {
-  const view = meshView(snapshot, node.namespace, sidecarFor(snapshot, node));
+  const view = meshView(snapshot, node, sidecarFor(snapshot, node));
   const outbound = outboundListener(node);
   const inbound = translateInbound(snapshot, node);
   const routes = outboundRoutes(snapshot, node);
@@ -43,7 +43,7 @@ function sidecarResources(snapshot: Snapshot, node: ProxyNode): ProxyResources {
 }
 
 function gatewayResources(snapshot: Snapshot, node: ProxyNode): ProxyResources {
-  const view = meshView(snapshot, node.namespace);
+  const view = meshView(snapshot, node);
   const gateway = translateGateway(snapshot, node);
   const names = [...gateway.clusters].sort();
   return {

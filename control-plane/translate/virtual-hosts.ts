@@ -5,6 +5,7 @@ import type { VirtualHost } from "../../common/model/route.ts";
 import type { ServiceReference } from "../../common/model/service.ts";
 import { reuseIn } from "../snapshot/reuse.ts";
 import type { MeshService, MeshVirtualService } from "../snapshot/snapshot.ts";
+import type { FindHashing } from "./hash-policies.ts";
 import type { SkippedRule } from "./proxy-resources.ts";
 import type { FindService } from "./routes.ts";
 import { defaultRoute, translateRules } from "./routes.ts";
@@ -39,7 +40,11 @@ const dependencies = new WeakMap<MeshVirtualService, Dependencies>();
  * The virtual host of a plan; undefined when it would have no route. Proxies whose plans can't give different routes get
  * the same object, and so do later snapshots in which nothing that matters to it changed.
  */
-export function translateHost(plan: HostPlan, find: FindService): TranslatedHost | undefined {
+export function translateHost(
+  plan: HostPlan,
+  find: FindService,
+  hashing: FindHashing,
+): TranslatedHost | undefined {
   const { service, virtuals, place } = plan;
   const anchor = service ?? virtuals[0];
   if (anchor === undefined) return undefined;
@@ -48,18 +53,21 @@ export function translateHost(plan: HostPlan, find: FindService): TranslatedHost
   const domains = plan.domains.join(" ");
   const references = virtuals.flatMap((virtual) => dependenciesOf(virtual).hosts.map(find));
   const fallbacks = [service, ...references].flatMap((called) => fallbackHosts(called).map(find));
+  // Which rule shapes a call depends on the caller's namespace, so callers with other rules have other routes.
+  const rules = [service, ...references].flatMap((called) => hashing(called) ?? []);
+  const variant = [variantOf(plan), ...rules.map((rule) => `${rule.namespace}/${rule.host}`)].join(" ");
   const translated = reuseIn(
     cache,
-    variantOf(plan),
-    [domains, ...virtuals, ...references, ...fallbacks],
+    variant,
+    [domains, ...virtuals, ...references, ...fallbacks, ...rules],
     () => {
-      const { routes, skipped } = translateRules(virtuals, plan.name, place, find);
+      const { routes, skipped } = translateRules(virtuals, plan.name, place, find, hashing);
       // As in Istio, a VirtualService without a rule for this proxy leaves the service as if it weren't there.
       const isDefault = routes.length === 0 && service !== undefined && place.port !== undefined;
       const virtualHost: VirtualHost = {
         name: plan.name,
         domains: plan.domains,
-        routes: isDefault ? [defaultRoute(service, place.port, find)] : routes,
+        routes: isDefault ? [defaultRoute(service, place.port, find, hashing)] : routes,
       };
       const variants = [...cache.values()];
       const equal = variants.find((variant) => isDeepStrictEqual(variant.virtualHost, virtualHost));

@@ -51,8 +51,8 @@ export class EndpointState implements Balanced {
     return `${region}/${zone}/${subzone}`;
   }
 
-  get localityWeight(): number {
-    return this.#endpoint.localityWeight ?? 1;
+  get localityWeight(): number | undefined {
+    return this.#endpoint.localityWeight;
   }
 
   get isLeaving(): boolean {

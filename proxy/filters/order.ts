@@ -2,6 +2,7 @@ import { breaker } from "./breaker.ts";
 import { cors } from "./cors.ts";
 import { fault } from "./fault.ts";
 import type { Filter } from "./filter.ts";
+import { hashKey } from "./hash-key.ts";
 import { headers } from "./headers.ts";
 import { mirror } from "./mirror.ts";
 import { retry } from "./retry.ts";
@@ -21,6 +22,8 @@ export const filtersAfterSplit: readonly Filter[] = [
   // Before rewrite: values may name the path as the client sent it.
   headers,
   rewrite,
+  // After headers and rewrite, as in Envoy; around retry, so that all attempts have one key, and a request gets one cookie.
+  hashKey,
   // Around retry, so that a request counts once and an open circuit costs no attempt; around mirror, because a request that is not
   // sent has no copy; inside headers, so that a fallback's answer gets the route's response headers too.
   breaker,

@@ -1,20 +1,12 @@
-import type { LoadBalancer } from "../../../common/model/cluster.ts";
 import { compileExportTo } from "../fields/export-to.ts";
 import { resolveHost } from "../fields/host.ts";
 import { compileLabels } from "../fields/labels.ts";
 import type { SpecContext } from "../kind.ts";
 import type { CompiledDestinationRule, TrafficPolicy } from "./compiled.ts";
 import { compileConnectionPool, compileRetryBudget } from "./connection-pool.ts";
+import { compileLoadBalancer } from "./load-balancer.ts";
 import { compileOutlierDetection } from "./outlier-detection.ts";
 import type { DestinationRuleSpec, PortPolicyInput, TrafficPolicyInput } from "./schema.ts";
-
-const balancers: Readonly<Record<string, LoadBalancer["kind"]>> = {
-  ROUND_ROBIN: "round-robin",
-  LEAST_REQUEST: "least-request",
-  LEAST_CONN: "least-request",
-  RANDOM: "random",
-  PASSTHROUGH: "passthrough",
-};
 
 export function compileDestinationRule(
   spec: DestinationRuleSpec,
@@ -50,9 +42,9 @@ function compileFields({
   connectionPool,
   outlierDetection,
 }: TrafficPolicyInput | PortPolicyInput): TrafficPolicy {
-  const kind = balancers[loadBalancer?.simple ?? "UNSPECIFIED"];
+  const balancer = loadBalancer && compileLoadBalancer(loadBalancer);
   return {
-    ...(kind === undefined ? {} : { loadBalancer: { kind } }),
+    ...(balancer && { loadBalancer: balancer }),
     ...(connectionPool && { connectionPool: compileConnectionPool(connectionPool) }),
     ...(outlierDetection && { outlierDetection: compileOutlierDetection(outlierDetection) }),
   };

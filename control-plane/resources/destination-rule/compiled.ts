@@ -2,6 +2,7 @@ import type { LoadBalancer } from "../../../common/model/cluster.ts";
 import type { RetryBudget } from "../../../common/model/connection-pool.ts";
 import type { Labels } from "../../../common/model/endpoint.ts";
 import type { OutlierDetection } from "../../../common/model/outlier-detection.ts";
+import type { HashPolicy } from "../../../common/model/route.ts";
 import type { CompiledConnectionPool } from "./connection-pool.ts";
 
 export interface CompiledDestinationRule {
@@ -31,7 +32,23 @@ export interface PortPolicy extends PolicyFields {
 }
 
 interface PolicyFields {
-  readonly loadBalancer?: LoadBalancer;
+  readonly loadBalancer?: ServiceLoadBalancer;
   readonly connectionPool?: CompiledConnectionPool;
   readonly outlierDetection?: OutlierDetection;
+}
+
+/** How a service's clients choose: what its clusters run, what its routes hash by, and how near endpoints come first. */
+export interface ServiceLoadBalancer extends LoadBalancer {
+  readonly hashPolicy?: HashPolicy;
+  readonly locality?: LocalityPolicy;
+}
+
+/** Istio's localityLbSetting, enabled. */
+export interface LocalityPolicy {
+  /** `from` and the keys of `to` are `region/zone/subzone`, shorter or with `*` at the end; the percents make 100. */
+  readonly distribute: readonly { readonly from: string; readonly to: Readonly<Record<string, number>> }[];
+  /** Regions: where the requests of `from` go when it fails. */
+  readonly failover: readonly { readonly from: string; readonly to: string }[];
+  /** Labels, `key` or `key=value`, the most important first. */
+  readonly failoverPriority: readonly string[];
 }

@@ -6,22 +6,11 @@ import { dnsLabelField } from "../fields/names.ts";
 import { notYet } from "../fields/not-yet.ts";
 import { portField } from "../fields/numbers.ts";
 import { connectionPoolField, retryBudgetField } from "./connection-pool.ts";
+import { loadBalancerField } from "./load-balancer.ts";
 import { outlierDetectionField } from "./outlier-detection.ts";
 
-const loadBalancer = z.strictObject({
-  simple: z
-    .enum(["UNSPECIFIED", "ROUND_ROBIN", "LEAST_REQUEST", "RANDOM", "PASSTHROUGH", "LEAST_CONN"])
-    .optional()
-    .describe("LEAST_CONN is the deprecated name of LEAST_REQUEST."),
-  consistentHash: notYet("use simple: ROUND_ROBIN, LEAST_REQUEST or RANDOM"),
-  localityLbSetting: notYet(),
-  zoneAwareLbSetting: notYet(),
-  warmupDurationSecs: notYet(),
-  warmup: notYet(),
-});
-
 const policyFields = {
-  loadBalancer: loadBalancer.optional(),
+  loadBalancer: loadBalancerField.optional(),
   connectionPool: connectionPoolField.optional(),
   outlierDetection: outlierDetectionField.optional(),
   tls: notYet(),

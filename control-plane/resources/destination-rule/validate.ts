@@ -2,6 +2,7 @@ import type { FieldProblem } from "../field-problem.ts";
 import { below } from "../field-problem.ts";
 import { validateExportTo } from "../fields/export-to.ts";
 import type { SpecContext } from "../kind.ts";
+import { validateLoadBalancer } from "./load-balancer.ts";
 import type { DestinationRuleSpec, TrafficPolicyInput } from "./schema.ts";
 
 export function validateDestinationRule(spec: DestinationRuleSpec, context: SpecContext): FieldProblem[] {
@@ -48,15 +49,9 @@ function validatePolicy(policy: TrafficPolicyInput | undefined): FieldProblem[] 
 }
 
 function validateFields(fields: PolicyFields): FieldProblem[] {
-  const problems: FieldProblem[] = [];
-  if (fields.loadBalancer?.simple === "LEAST_CONN") {
-    problems.push({
-      path: ["loadBalancer", "simple"],
-      severity: "warning",
-      why: "LEAST_CONN is deprecated",
-      hint: "use LEAST_REQUEST",
-    });
-  }
+  const problems = [
+    ...below(["loadBalancer"], validateLoadBalancer(fields.loadBalancer)),
+  ];
   const outlier = fields.outlierDetection;
   if (outlier?.consecutiveLocalOriginFailures !== undefined && !outlier.splitExternalLocalOriginErrors) {
     problems.push({

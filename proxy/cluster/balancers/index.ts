@@ -31,8 +31,8 @@ export interface Balanced extends Warmable {
   readonly priority: number;
   /** Which endpoints share a `localityWeight`. */
   readonly localityKey: string;
-  /** The weight of its whole locality, where the cluster weighs localities; 0 keeps all requests away. */
-  readonly localityWeight: number;
+  /** The weight of its whole locality, where the cluster weighs localities; 0 keeps all requests away. Absent: what its members weigh. */
+  readonly localityWeight?: number | undefined;
 }
 
 /** Builds the choice among those of `all` that may take traffic now. To be built anew when eligibility, weights or warmth change. */
@@ -82,8 +82,10 @@ function balanceLocalities<C extends Balanced>(
   const totals = Map.groupBy(members, ({ localityKey }) => localityKey);
   const localities = [...Map.groupBy(open, ({ localityKey }) => localityKey)]
     .map(([key, own]) => {
-      const whole = Math.min(1, (overprovisioning / 100) * (own.length / totals.get(key)!.length));
-      return { key, own, active: 0, weight: own[0]!.localityWeight * whole };
+      const all = totals.get(key)!;
+      const whole = Math.min(1, (overprovisioning / 100) * (own.length / all.length));
+      const weight = own[0]!.localityWeight ?? all.reduce((sum, member) => sum + member.weight, 0);
+      return { key, own, active: 0, weight: weight * whole };
     })
     .filter(({ weight }) => weight > 0);
   if (isHashing(parts.policy)) return balanceHashed(localities, parts);

@@ -1,0 +1,162 @@
+import type { Endpoint, Labels, Locality } from "../../common/model/endpoint.ts";
+import type { ProxyNode } from "../../common/model/node.ts";
+import type { LocalityPolicy, Snapshot, TrafficPolicy } from "../snapshot/snapshot.ts";
+import { destinationRulesWith } from "./destination-rules-with.ts";
+
+/** Where a caller is, as far as any rule asks for it. */
+export interface Vantage {
+  readonly locality: Locality | undefined;
+  readonly labels: Labels;
+  /** Equal for callers that no rule tells apart; "" for all while no rule speaks of localities. */
+  readonly key: string;
+}
+
+const nowhere: Vantage = { locality: undefined, labels: {}, key: "" };
+
+/** Proxies with equal vantages share their endpoints, so nothing is in it that no rule in the mesh looks at. */
+export function vantageOf(snapshot: Snapshot, node: Pick<ProxyNode, "locality" | "labels">): Vantage {
+  const rules = destinationRulesWith(snapshot, "locality", looksAtLocality);
+  if (rules.length === 0) return nowhere;
+  const wanted = new Set(
+    rules
+      .flatMap(({ policy, subsets }) => [policy, ...subsets.map((subset) => subset.policy)])
+      .flatMap(localitiesOf)
+      .flatMap(({ failoverPriority }) => failoverPriority.map((entry) => entry.split("=")[0]!)),
+  );
+  const all = labelsAt(node.labels, node.locality);
+  const labels = Object.fromEntries(Object.entries(all).filter(([name]) => wanted.has(name)));
+  const { region = "", zone = "", subzone = "" } = node.locality ?? {};
+  const key = JSON.stringify([region, zone, subzone, ...Object.entries(labels).sort().flat()]);
+  return { locality: node.locality, labels, key };
+}
+
+/**
+ * Gives endpoints the priority or the locality weight that they have for a caller (Istio's localityLbSetting): `distribute` weighs
+ * localities, everything else orders them by nearness. Without knowing where the caller is, only labels can tell what is near.
+ */
+export function placeEndpoints(
+  endpoints: readonly Endpoint[],
+  policy: LocalityPolicy,
+  { locality, labels }: Vantage,
+): readonly Endpoint[] {
+  if (policy.failoverPriority.length > 0) {
+    const order = (endpoint: Endpoint) => labelDistance(endpoint, policy.failoverPriority, labels);
+    // Istio: among equals by label, a failover between regions still counts.
+    return byOrder(endpoints, (endpoint) => order(endpoint) * 8 + regionDistance(endpoint, policy, locality));
+  }
+  if (locality === undefined) return endpoints;
+  const shares = policy.distribute.find(({ from }) => matches(from, locality));
+  if (shares !== undefined) return distribute(endpoints, shares.to);
+  if (policy.distribute.length > 0) return endpoints;
+  return byOrder(endpoints, (endpoint) => localityDistance(endpoint, policy, locality));
+}
+
+/** Whether `placeEndpoints` would weigh localities rather than order them. */
+export function weighsLocalities(
+  { distribute: all, failoverPriority }: LocalityPolicy,
+  at: Vantage,
+): boolean {
+  const { locality } = at;
+  if (locality === undefined || failoverPriority.length > 0) return false;
+  return all.some(({ from }) => matches(from, locality));
+}
+
+/** Numbers the levels from 0 without gaps: an empty priority would be a level without health. */
+function byOrder(endpoints: readonly Endpoint[], distance: (endpoint: Endpoint) => number): Endpoint[] {
+  const distances = endpoints.map(distance);
+  const levels = [...new Set(distances)].sort((a, b) => a - b);
+  return endpoints.map((endpoint, index) => {
+    const priority = levels.indexOf(distances[index]!);
+    return priority === 0 ? endpoint : { ...endpoint, priority };
+  });
+}
+
+function localityDistance({ locality: other }: Endpoint, policy: LocalityPolicy, own: Locality): number {
+  if (other?.region !== own.region || own.region === "") {
+    const over = policy.failover.find(({ from }) => from === own.region);
+    return over === undefined || over.to === other?.region ? 3 : 4;
+  }
+  if (other.zone !== own.zone) return 2;
+  return other.subzone === own.subzone ? 0 : 1;
+}
+
+function regionDistance(
+  { locality: other }: Endpoint,
+  { failover }: LocalityPolicy,
+  own: Locality | undefined,
+): number {
+  const over = own && failover.find(({ from }) => from === own.region);
+  if (over === undefined || other?.region === own?.region) return 0;
+  return over.to === other?.region ? 1 : 2;
+}
+
+/** How many of the labels, from the first that differs on, an endpoint does not share. */
+function labelDistance(endpoint: Endpoint, priorities: readonly string[], own: Labels): number {
+  const theirs = labelsAt(endpoint.workload?.labels ?? {}, endpoint.locality);
+  const differs = priorities.findIndex((entry) => {
+    const [name = "", value] = entry.split("=");
+    const wanted = value ?? own[name];
+    return wanted === undefined || theirs[name] !== wanted;
+  });
+  return differs < 0 ? 0 : priorities.length - differs;
+}
+
+/** Localities that share one entry divide its share by what their endpoints weigh. Localities that no entry names get nothing. */
+function distribute(endpoints: readonly Endpoint[], to: Readonly<Record<string, number>>): Endpoint[] {
+  const groups = Map.groupBy(endpoints, ({ locality }) => locality && localityText(locality));
+  const open = [...groups.values()].filter(([first]) => first?.locality !== undefined);
+  return Object.entries(to).flatMap(([pattern, share]) => {
+    const matching = open.filter(([first]) => mostSpecific(Object.keys(to), first!.locality!) === pattern);
+    const sum = matching.flat().reduce((all, { weight }) => all + weight, 0);
+    return matching.flatMap((group) => {
+      const own = group.reduce((all, { weight }) => all + weight, 0);
+      const localityWeight = Math.max(1, Math.round((share * weightScale * own) / sum));
+      return group.map((endpoint) => ({ ...endpoint, localityWeight }));
+    });
+  });
+}
+
+function mostSpecific(patterns: readonly string[], locality: Locality): string | undefined {
+  return patterns
+    .filter((pattern) => matches(pattern, locality))
+    .sort((a, b) => specificity(b) - specificity(a))[0];
+}
+
+function specificity(pattern: string): number {
+  return pattern.split("/").filter((part) => part !== "*").length;
+}
+
+/** `region/zone/*`, `region/*`, `*`; parts that are left out match everything. */
+function matches(pattern: string, locality: Locality): boolean {
+  const own = [locality.region, locality.zone, locality.subzone];
+  return pattern.split("/").every((part, index) => part === "*" || part === own[index]);
+}
+
+/** Labels with the well-known ones for a place, where they are not written out. */
+function labelsAt(labels: Labels, locality: Locality | undefined): Labels {
+  if (locality === undefined) return labels;
+  const places = {
+    "topology.kubernetes.io/region": locality.region,
+    "topology.kubernetes.io/zone": locality.zone,
+    "topology.istio.io/subzone": locality.subzone,
+  };
+  const known = Object.entries(places).filter(([, value]) => value !== "");
+  return { ...Object.fromEntries(known), ...labels };
+}
+
+function localityText({ region, zone, subzone }: Locality): string {
+  return `${region}/${zone}/${subzone}`;
+}
+
+function looksAtLocality(policy: TrafficPolicy): boolean {
+  return localitiesOf(policy).length > 0;
+}
+
+function localitiesOf({ loadBalancer, ports }: TrafficPolicy): LocalityPolicy[] {
+  return [loadBalancer, ...(ports ?? []).map((port) => port.loadBalancer)].flatMap(
+    (balancer) => balancer?.locality ?? [],
+  );
+}
+
+/** Percents as whole numbers that leave room for shares of shares. */
+const weightScale = 10_000;
