@@ -19,6 +19,11 @@ interface UpOptions {
   readonly fresh: boolean;
 }
 
+const unreadable: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file",
+  EISDIR: "it is a folder; name the mesh file in it",
+};
+
 /** `weft up FILE` */
 export function upCommand(): Command {
   return new Command("up")
@@ -38,9 +43,7 @@ export function upCommand(): Command {
 async function up(file: string, options: UpOptions): Promise<void> {
   const { environment } = readCliConfig();
   const text = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
-    throw wrongUse(
-      `weft up: cannot read ${file}: ${error.code === "ENOENT" ? "there is no such file" : error.message}`,
-    );
+    throw wrongUse(`weft up: cannot read ${file}: ${unreadable[error.code ?? ""] ?? error.message}`);
   });
   const mesh = valueOrProblems(parseMeshFile(text, file));
   const plan = valueOrProblems(planPorts(mesh, portBase(options.portBase)));

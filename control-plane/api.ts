@@ -1,4 +1,5 @@
 import type { Clock } from "../common/base/clock.ts";
+import type { Problem } from "../common/base/problem.ts";
 import type { ControlPlaneApi, ReportedProblem, SettledView } from "./admin/api.ts";
 import type { LiveMesh } from "./live-mesh.ts";
 import type { Publisher } from "./publisher.ts";
@@ -25,7 +26,6 @@ export interface ApiParts {
 /** What the HTTP API sees of the control plane. */
 export function createApi(parts: ApiParts): ControlPlaneApi {
   const { store, folder, mesh, xds, publisher, clock, flush } = parts;
-  const stale = () => [...[...store.reports().values()].flatMap((report) => report.stale), ...mesh.inherited];
   return {
     store,
     snapshot: () => mesh.snapshot!,
@@ -40,7 +40,7 @@ export function createApi(parts: ApiParts): ControlPlaneApi {
     statuses: () =>
       resourceStatuses({
         snapshot: mesh.snapshot!,
-        stale: stale(),
+        stale: staleReasons(store, mesh),
         proxies: xds.proxies(),
         liveSince: publisher.liveSince,
       }),
@@ -80,6 +80,22 @@ async function settle(
     waitingFor: outcome === undefined ? waiting.map(proxyName) : [],
     ms: round(clock.monotonic() - startedAt),
   };
+}
+
+/** Why resources run in their last good version: the problems of their files. Whoever has another source is not concerned. */
+function staleReasons(store: Store, mesh: LiveMesh): ReadonlyMap<string, readonly Problem[]> {
+  const reasons = new Map<string, readonly Problem[]>(mesh.inherited.map((key) => [formatKey(key), []]));
+  for (const [source, { problems, stale }] of store.reports()) {
+    for (const key of stale) {
+      if (store.sourceOf(key) !== source) continue;
+      const file = store.get(key)?.source.file;
+      reasons.set(
+        formatKey(key),
+        problems.filter(({ at }) => at !== undefined && at.file === file),
+      );
+    }
+  }
+  return reasons;
 }
 
 function allProblems(store: Store, mesh: LiveMesh): ReportedProblem[] {

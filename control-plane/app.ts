@@ -174,7 +174,9 @@ async function listen(
   try {
     return await open(address);
   } catch (cause) {
-    throw new Error(`cannot listen on ${format(address)} (${flag}): ${(cause as Error).message}`, { cause });
+    const { message } = cause as Error;
+    const why = message.includes("EADDRINUSE") ? "another process has this port" : message;
+    throw new Error(`cannot listen on ${format(address)} (${flag}): ${why}`, { cause });
   }
 }
 

@@ -99,6 +99,7 @@ export class Launcher {
     await this.#controlPlane.stop(graceMs.controlPlane);
     this.#context.guard.stop();
     this.#options.folder.removeInfo();
+    this.#say("all parts have stopped");
   }
 
   /** Ends everything at once, for those who cannot wait. */

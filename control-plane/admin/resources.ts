@@ -147,8 +147,8 @@ function decodeFiles(
 
 const nothing: Problem = {
   path: "",
-  why: "there is no resource in the request",
-  hint: "send YAML or JSON documents as the body",
+  why: "there is no resource in what was sent",
+  hint: "a resource has apiVersion, kind and metadata.name",
 };
 
 function refuse(reply: FastifyReply, code: number, problems: readonly Problem[]): FastifyReply {

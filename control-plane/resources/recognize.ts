@@ -15,6 +15,9 @@ export function recognize(object: Readonly<Record<string, unknown>>): Recognized
   if (apiVersion === undefined && kind === undefined) {
     return { as: "foreign", why: "it has neither apiVersion nor kind" };
   }
+  if (apiVersion === undefined && kind === "LocalMesh") {
+    return { as: "foreign", why: "it is a mesh file, which weft up runs" };
+  }
   if (typeof apiVersion !== "string" || apiVersion === "") {
     const definition = kindDefinitions.find((known) => known.kind === kind);
     const hint = definition

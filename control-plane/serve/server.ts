@@ -1,5 +1,5 @@
 import type { ServerDuplexStream } from "@grpc/grpc-js";
-import { Server, ServerCredentials, status } from "@grpc/grpc-js";
+import { logVerbosity, Server, ServerCredentials, setLogVerbosity, status } from "@grpc/grpc-js";
 import type { CancelTimer, Clock } from "../../common/base/clock.ts";
 import type { SocketAddress } from "../../common/model/node.ts";
 import type {
@@ -117,6 +117,8 @@ export class XdsServer {
     });
     this.#grpc = grpc;
     const host = address.host.includes(":") ? `[${address.host}]` : address.host;
+    // Our caller reports what went wrong; gRPC's own line would come on top of that.
+    setLogVerbosity(logVerbosity.NONE);
     const port = await new Promise<number>((resolve, reject) => {
       grpc.bindAsync(`${host}:${address.port}`, ServerCredentials.createInsecure(), (error, bound) =>
         error ? reject(error) : resolve(bound),

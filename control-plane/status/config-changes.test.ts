@@ -57,6 +57,19 @@ describe("ConfigChanges", () => {
     ]);
   });
 
+  it("says what turned bad in a file, once, and when the file is good again", () => {
+    const problem = { path: "spec.hots", why: "is not a known field", at: { file: "a.yaml", line: 7 } };
+    const bad = { problems: [problem], skipped: [], stale: [key("a")] };
+    for (const report of [bad, bad, { problems: [], skipped: [], stale: [] }]) {
+      changes.tellOfSources(new Map([["config", report]]));
+    }
+    expect(lines).toEqual([
+      "warn  a.yaml:7: spec.hots: is not a known field",
+      "warn  VirtualService/default/a stays live in its last good version",
+      "info  VirtualService/default/a: its file is good again",
+    ]);
+  });
+
   it("tells a problem once, and again when it comes back", () => {
     const text = `{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: a}, spec: {hosts: [a], http: [{route: [{destination: {host: nobody.example.com}}]}]}}`;
     const bad = buildSnapshot(decodeText(text, "mesh.yaml").resources);

@@ -15,6 +15,7 @@ interface Change {
 
 /** How many changed resources a line names before it only counts. */
 const named = 5;
+const inLastGood = " stays live in its last good version";
 
 /** Says in one line per change what changed, who runs it and after how long; and what waits or is wrong, once. */
 export class ConfigChanges {
@@ -97,9 +98,14 @@ export class ConfigChanges {
         if (!this.#toldOfSources.has(line)) this.#log.warn(line, { source });
       }
       for (const key of stale) {
-        const line = `${formatKey(key)} stays live in its last good version`;
+        const line = `${formatKey(key)}${inLastGood}`;
         told.add(line);
         if (!this.#toldOfSources.has(line)) this.#log.warn(line, { source, resource: formatKey(key) });
+      }
+    }
+    for (const line of this.#toldOfSources) {
+      if (line.endsWith(inLastGood) && !told.has(line)) {
+        this.#log.info(`${line.slice(0, -inLastGood.length)}: its file is good again`);
       }
     }
     this.#toldOfSources = told;

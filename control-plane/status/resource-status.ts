@@ -1,3 +1,4 @@
+import type { Problem } from "../../common/base/problem.ts";
 import type { Source } from "../../common/model/source.ts";
 import type { ResourceStatus } from "../admin/api.ts";
 import type { ResourceKey } from "../resources/resource.ts";
@@ -10,8 +11,8 @@ import { proxyName } from "./proxy-views.ts";
 
 export interface StatusInput {
   readonly snapshot: Snapshot;
-  /** Resources whose source can't be read now. */
-  readonly stale: readonly ResourceKey[];
+  /** Resources whose source can't be read now, by key (`formatKey`), and what is wrong there. */
+  readonly stale: ReadonlyMap<string, readonly Problem[]>;
   readonly proxies: readonly ProxyStatus[];
   /** Number of the picture since which the live version of a resource is in it. */
   readonly liveSince: ReadonlyMap<string, number>;
@@ -24,9 +25,8 @@ export function versionNumber(version: string | undefined): number {
 
 /** Answers for one resource after the other; the work that all share is done once. */
 export function resourceStatuses(input: StatusInput): (resource: ResourceKey) => ResourceStatus {
-  const { snapshot, proxies, liveSince } = input;
+  const { snapshot, stale, proxies, liveSince } = input;
   const held = new Set(snapshot.held.map(({ key }) => formatKey(key)));
-  const stale = new Set(input.stale.map(formatKey));
   const live = new Set(snapshot.resources.map(formatKey));
   const problems = Map.groupBy(snapshot.problems, ({ resource }) => formatKey(resource));
   const refusals = proxies.map((proxy) => ({ proxy, keys: refusedKeys(snapshot, proxy) }));
@@ -43,7 +43,10 @@ export function resourceStatuses(input: StatusInput): (resource: ResourceKey) =>
       programmed: live.has(key) ? running.length : 0,
       proxies: proxies.length,
       refusedBy,
-      problems: (problems.get(key) ?? []).map(({ resource: _, ...problem }: ResourceProblem) => problem),
+      problems: [
+        ...(stale.get(key) ?? []),
+        ...(problems.get(key) ?? []).map(({ resource: _, ...problem }: ResourceProblem) => problem),
+      ],
     };
   };
 }
