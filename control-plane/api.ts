@@ -4,8 +4,9 @@ import type { ControlPlaneApi, ReportedProblem, SettledView } from "./admin/api.
 import type { LiveMesh } from "./live-mesh.ts";
 import type { Publisher } from "./publisher.ts";
 import { formatKey } from "./resources/resource.ts";
-import type { PushOutcome } from "./serve/push-outcome.ts";
+import type { ProxyStatus } from "./serve/proxy-status.ts";
 import type { XdsServer } from "./serve/server.ts";
+import type { KnownProxies } from "./status/known-proxies.ts";
 import { proxyName, proxyView, round } from "./status/proxy-views.ts";
 import { resourceStatuses, versionNumber } from "./status/resource-status.ts";
 import type { StateFolder } from "./store/state-folder.ts";
@@ -17,6 +18,7 @@ export interface ApiParts {
   readonly folder: StateFolder;
   readonly mesh: LiveMesh;
   readonly xds: Pick<XdsServer, "proxies" | "whenAcked">;
+  readonly known: Pick<KnownProxies, "missing">;
   readonly publisher: Publisher;
   readonly clock: Clock;
   /** Publishes what waits, at once. */
@@ -25,7 +27,7 @@ export interface ApiParts {
 
 /** What the HTTP API sees of the control plane. */
 export function createApi(parts: ApiParts): ControlPlaneApi {
-  const { store, folder, mesh, xds, publisher, clock, flush } = parts;
+  const { store, folder, mesh, xds, known, publisher, clock, flush } = parts;
   return {
     store,
     snapshot: () => mesh.snapshot!,
@@ -35,7 +37,7 @@ export function createApi(parts: ApiParts): ControlPlaneApi {
     remove: (keys) => folder.remove(keys),
     settled: (ms) => {
       flush();
-      return settle(publisher.version, ms, xds, clock);
+      return settle(publisher.version, ms, { xds, known, clock });
     },
     statuses: () =>
       resourceStatuses({
@@ -54,32 +56,60 @@ export function createApi(parts: ApiParts): ControlPlaneApi {
   };
 }
 
-async function settle(
-  version: string,
-  ms: number,
-  xds: Pick<XdsServer, "proxies" | "whenAcked">,
-  clock: Clock,
-): Promise<SettledView> {
+type Followed = Pick<XdsServer, "proxies" | "whenAcked">;
+
+interface SettleParts {
+  readonly xds: Followed;
+  readonly known: Pick<KnownProxies, "missing">;
+  readonly clock: Clock;
+}
+
+/** ms between looks at those that come back after a restart. */
+const lookMs = 20;
+
+/** Waits for all that are connected, and for those that were before a restart and may still come back. */
+async function settle(version: string, ms: number, { xds, known, clock }: SettleParts): Promise<SettledView> {
   const startedAt = clock.monotonic();
-  const late = Promise.withResolvers<undefined>();
-  const cancel = clock.after(ms, () => late.resolve(undefined));
-  const outcome: PushOutcome | undefined = await Promise.race([xds.whenAcked(version), late.promise]);
-  cancel();
-  const waiting = xds.proxies().filter((proxy) => versionNumber(proxy.version) < versionNumber(version));
-  const answered = outcome?.proxies ?? [];
+  const until = startedAt + ms;
+  const isBehind = (proxy: ProxyStatus) =>
+    proxy.types.size > 0 && versionNumber(proxy.version) < versionNumber(version);
+  await within(ms, clock, xds.whenAcked(version));
+  while (clock.monotonic() < until && (known.missing.length > 0 || xds.proxies().some(isBehind))) {
+    await new Promise<void>((resolve) => clock.after(lookMs, resolve));
+  }
+  const proxies = xds.proxies();
+  const refused = proxies
+    .filter((proxy) => !isBehind(proxy))
+    .flatMap((proxy) =>
+      [...proxy.types.values()]
+        .filter((type) => type.refused.size > 0)
+        .map(({ refused: names, lastNack }) => ({
+          proxy: proxyName(proxy),
+          names: [...names.keys()],
+          why: lastNack?.why ?? "",
+        })),
+    );
+  const refusing = new Set(refused.map(({ proxy }) => proxy));
+  const waiting = proxies.filter(isBehind);
+  const absent = known.missing.map((name) => `${name} (not back since the control plane's restart)`);
+  const waitingFor = [...waiting.map(proxyName), ...absent];
   return {
     version,
-    complete: outcome !== undefined,
-    accepted:
-      outcome === undefined
-        ? xds.proxies().length - waiting.length
-        : answered.filter(({ result }) => result === "accepted").length,
-    refused: answered.flatMap((proxy) =>
-      proxy.refusals.map(({ names, why }) => ({ proxy: proxyName(proxy), names, why })),
-    ),
-    waitingFor: outcome === undefined ? waiting.map(proxyName) : [],
+    complete: waitingFor.length === 0,
+    accepted: proxies.filter(
+      (proxy) => proxy.types.size > 0 && !isBehind(proxy) && !refusing.has(proxyName(proxy)),
+    ).length,
+    refused,
+    waitingFor,
     ms: round(clock.monotonic() - startedAt),
   };
+}
+
+async function within(ms: number, clock: Clock, event: Promise<unknown>): Promise<void> {
+  const late = Promise.withResolvers<undefined>();
+  const cancel = clock.after(ms, () => late.resolve(undefined));
+  await Promise.race([event, late.promise]);
+  cancel();
 }
 
 /** Why resources run in their last good version: the problems of their files. Whoever has another source is not concerned. */

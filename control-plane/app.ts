@@ -18,6 +18,7 @@ import { XdsServer } from "./serve/server.ts";
 import type { FilesSource } from "./sources/files.ts";
 import { createFilesSource } from "./sources/files.ts";
 import { ConfigChanges } from "./status/config-changes.ts";
+import { KnownProxies } from "./status/known-proxies.ts";
 import type { StateFolder } from "./store/state-folder.ts";
 import { createStateFolder } from "./store/state-folder.ts";
 import type { Store, StoreChange } from "./store/store.ts";
@@ -64,6 +65,7 @@ export async function startControlPlane(
   const { folder, state, sources } = createSources(settings, configs, clock, store);
   const mesh = new LiveMesh({ store, log, settings: settings.mesh, remembered: remembered.resources });
   const changes = new ConfigChanges(log);
+  const known = new KnownProxies({ folder: settings.state, clock });
   const metrics: ControlPlaneMetrics = createMetrics({
     proxies: () => countBy(xds.proxies(), ({ node }) => node.kind),
     resources: () => countBy(mesh.snapshot?.resources ?? [], ({ kind }) => kind),
@@ -74,9 +76,14 @@ export async function startControlPlane(
     clock,
     version: "v0",
     events: {
-      connected: ({ node, client }) =>
-        log.debug(`${node.name}.${node.namespace} connected`, { id: node.id, client }),
-      disconnected: ({ node }) => log.debug(`${node.name}.${node.namespace} disconnected`, { id: node.id }),
+      connected: ({ node, client }) => {
+        known.connected(node);
+        log.debug(`${node.name}.${node.namespace} connected`, { id: node.id, client });
+      },
+      disconnected: ({ node }) => {
+        known.disconnected(node);
+        log.debug(`${node.name}.${node.namespace} disconnected`, { id: node.id });
+      },
       acked: (_peer, kind) => metrics.acked(kind),
       nacked: (_peer, kind) => metrics.nacked(kind),
       failed: ({ node }, err) =>
@@ -88,7 +95,7 @@ export async function startControlPlane(
   const debounce = new Debounce(clock, settings, () =>
     publisher.publish(debounce.since ?? clock.monotonic()),
   );
-  const api = createApi({ store, folder, mesh, xds, publisher, clock, flush: () => debounce.flush() });
+  const api = createApi({ store, folder, mesh, xds, known, publisher, clock, flush: () => debounce.flush() });
   const admin = createAdminServer({ api, metrics, clock });
 
   const stop = async (): Promise<void> => {
@@ -98,9 +105,11 @@ export async function startControlPlane(
     await admin.close();
     await xds.stop();
     await publisher.whenSaved();
+    await known.stop();
   };
   try {
     await folder.prepare();
+    await known.load();
     await state.start((changed) => store.apply({ ...changed, puts: folder.asApplied(changed.puts) }));
     for (const source of sources) await source.start((changed) => store.apply(changed));
     changes.tellOfSources(store.reports());

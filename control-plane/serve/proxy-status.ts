@@ -5,7 +5,7 @@ import { resourceKinds } from "../../common/xds/type-url.ts";
 import type { AckRecord, NackRecord } from "./acks.ts";
 import type { ProxySession } from "./session.ts";
 
-/** What is known about one connected proxy; a picture of now that does not change later. */
+/** What is known about one connected proxy; a picture of now that does not change later, but for what it runs. */
 export interface ProxyStatus {
   readonly node: ProxyNode;
   readonly client: ClientKind;
@@ -25,7 +25,9 @@ export interface TypeStatus {
   readonly lastAck?: AckRecord;
   readonly lastNack?: NackRecord;
   readonly isAwaitingAnswer: boolean;
-  /** What the proxy runs: resource name → version. */
+  /** How many resources the proxy runs. */
+  readonly count: number;
+  /** What the proxy runs now, put together at each look: resource name → version. */
   readonly runs: ReadonlyMap<string, string>;
   /** What it refused and has not replaced: resource name → version. */
   readonly refused: ReadonlyMap<string, string>;
@@ -54,7 +56,11 @@ function typeStatus(session: ProxySession, kind: ResourceKind): TypeStatus {
     ...(lastAck ? { lastAck } : {}),
     ...(lastNack ? { lastNack } : {}),
     isAwaitingAnswer: inFlight !== undefined,
-    runs: new Map(Array.from(acked, ([name, { version }]) => [name, version])),
+    count: acked.size,
+    // Thousands of names per proxy, of which most who ask want none.
+    get runs() {
+      return new Map(Array.from(acked, ([name, { version }]) => [name, version]));
+    },
     refused: new Map(refused),
   };
 }

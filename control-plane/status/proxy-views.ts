@@ -40,7 +40,7 @@ export function proxyName({ node }: Pick<ProxyStatus, "node">): string {
 function typeView(type: TypeStatus, withRuns: boolean): ProxyTypeView {
   const { lastAck, lastNack } = type;
   return {
-    count: type.runs.size,
+    count: type.count,
     isAwaitingAnswer: type.isAwaitingAnswer,
     ...(lastAck && { lastAck: { version: lastAck.version, latencyMs: round(lastAck.latencyMs) } }),
     ...(lastNack && {

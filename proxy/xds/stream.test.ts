@@ -221,12 +221,12 @@ describe("the stream to a control plane", () => {
     });
     await plane.sendAll(encodeMesh(mesh));
     plane.take();
-    for (let attempt = 0; attempt < 9; attempt++) {
+    for (let attempt = 0; attempt < 11; attempt++) {
       plane.handlers?.onEnd("gone");
       expect(plane.client.isConnected).toBe(false);
       await plane.clock.advance(plane.retries.at(-1)!);
     }
-    expect(plane.retries).toEqual([150, 300, 600, 1200, 2400, 4800, 7500, 7500, 7500]);
+    expect(plane.retries).toEqual([187.5, 187.5, 187.5, 187.5, 375, 750, 1500, 3000, 6000, 7500, 7500]);
     expect(plane.opened.slice(0, 4)).toEqual(["one:1", "two:2", "one:1", "two:2"]);
     expect(plane.take().slice(-5)).toEqual([
       "cluster has:a",
@@ -237,7 +237,7 @@ describe("the stream to a control plane", () => {
     ]);
     await plane.respond("cluster", []);
     plane.handlers?.onEnd("gone again");
-    expect(plane.retries.at(-1)).toBe(150);
+    expect(plane.retries.at(-1)).toBe(187.5);
   });
 
   it("tells what was restored from disk, so that only the difference is sent", async () => {

@@ -40,7 +40,9 @@ export interface XdsClientEvents {
   readonly nacked?: (type: ResourceType, systemVersion: string, rejections: readonly Rejection[]) => void;
 }
 
-const firstRetryMs = 200;
+/** A control plane that restarts is back within a second; so long, proxies come back soon after it. */
+const quickRetries = 4;
+const quickRetryMs = 250;
 const maxRetryMs = 10_000;
 
 /**
@@ -140,7 +142,7 @@ export class XdsClient {
     this.#call = undefined;
     this.#isConnected = false;
     if (this.#isStopped) return;
-    const limit = Math.min(maxRetryMs, firstRetryMs * 2 ** this.#attempt);
+    const limit = Math.min(maxRetryMs, quickRetryMs * 2 ** Math.max(0, this.#attempt + 1 - quickRetries));
     const retryMs = limit / 2 + (limit / 2) * this.#parts.random();
     this.#attempt = Math.min(this.#attempt + 1, 16);
     this.#server += 1;

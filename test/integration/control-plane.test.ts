@@ -134,7 +134,7 @@ describe("the control plane", () => {
     expect(one).toMatchObject({ origin: "state", status: { state: "live", programmed: 1, proxies: 1 } });
     await plane.stop();
 
-    const again = await start();
+    const again = await start({ xds: plane.xds });
     expect((await call(again, "GET", "/resources")).resources).toHaveLength(3);
     const deleted = await call(again, "DELETE", "/resources/virtualservices/default/reviews?wait=10000");
     expect(deleted).toMatchObject({ result: "deleted", settled: { complete: true } });
@@ -287,6 +287,29 @@ describe("the control plane", () => {
     expect(await place(plane)).toBe("mesh/rules.yaml:15");
     await plane.stop();
     expect(await place(await start())).toBe("mesh/rules.yaml:15");
+  });
+
+  it("waits after its restart for the proxies that it knew, and names those that are not back", async () => {
+    const first = await start();
+    const xds = first.xds;
+    await connect(first);
+    await until(() => first.api.proxies({ runs: false }).length === 1);
+    await first.stop();
+    const second = await start({ xds });
+    const applied = await call(second, "POST", "/resources?wait=20000", [service()]);
+    expect(applied.settled).toMatchObject({ complete: true, accepted: 1, waitingFor: [] });
+    for (const cleanup of cleanups.splice(1, 1)) await cleanup();
+    await until(() => second.api.proxies({ runs: false }).length === 0);
+
+    const gone = await connect(second);
+    await second.stop();
+    const third = await start();
+    const waited = await call(third, "POST", "/resources?wait=100", [service("10.0.0.7")]);
+    expect(waited.settled).toMatchObject({
+      complete: false,
+      waitingFor: ["ui-v1.default (not back since the control plane's restart)"],
+    });
+    expect(gone.held.size).toBeGreaterThan(0);
   });
 
   it("answers strange requests with problems and stays whole", async () => {
