@@ -123,7 +123,7 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
   // --- routes and listeners ---
   const circuits = new CircuitSet(clock);
   const nestedRetries = new NestedRetries();
-  const retryBudgets = new RetryBudgets((cluster) => clusters.get(cluster)?.config);
+  const retryBudgets = new RetryBudgets(clock, (cluster) => clusters.get(cluster)?.config);
   const context: FilterContext = {
     retryBudget: (cluster) => retryBudgets.of(cluster),
     nested: { direction: "outbound", retries: nestedRetries },

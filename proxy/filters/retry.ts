@@ -42,7 +42,7 @@ export const retry: Filter = {
     if (policy.attempts <= 0) return undefined;
     const condition = action.retry === undefined ? defaultRetryCondition : compileRetryCondition(policy);
     const cluster = context.destination?.destination ?? action.destinations[0]!.destination;
-    const budget = context.retryBudget?.(cluster) ?? new RetryBudget();
+    const budget = context.retryBudget?.(cluster) ?? new RetryBudget(context.clock);
     return (next) => {
       const attempt = policy.perTryTimeoutMs ? perTry(next, context.clock, policy.perTryTimeoutMs) : next;
       const parts: RetryParts = { policy, condition, budget, attempt, context };
@@ -120,7 +120,7 @@ class RetriedRequest {
         if (this.#retries >= this.#parts.policy.attempts) return this.#giveUp(result, "URX");
         const waitMs = this.#waitMs(result);
         if (waitMs === undefined || this.#isNested(result)) return this.#giveUp(result, "");
-        if (this.#retries === 0 && !budget.tryRetry()) return this.#giveUp(result, "UO");
+        if (!budget.tryRetry(this.#retries === 0, isUnsent(result))) return this.#giveUp(result, "UO");
         await this.#prepareRetry(result, reason, waitMs);
       }
     } finally {
@@ -143,8 +143,7 @@ class RetriedRequest {
   #mayRepeat(result: AttemptResult): boolean {
     const { body } = this.#exchange;
     const isWhole = body.length === 0 || body.isUntouched || this.#replay?.canReplay === true;
-    const isUnsent = "error" in result && result.error.entry.retry;
-    return isWhole && (isUnsent || this.#isRepeatable);
+    return isWhole && (isUnsent(result) || this.#isRepeatable);
   }
 
   /**
@@ -152,7 +151,7 @@ class RetriedRequest {
    * proxy set for an earlier attempt of its own does not count.)
    */
   #isNested(result: AttemptResult): boolean {
-    if ("error" in result && result.error.entry.retry) return false;
+    if (isUnsent(result)) return false;
     const { nested } = this.#parts.context;
     return this.#retries === 0 && nested !== undefined && nested.retries.isRetry(this.#exchange);
   }
@@ -197,6 +196,11 @@ class RetriedRequest {
     context.events?.retried(this.#exchange.cluster, reason);
     await wait(context.clock, this.#exchange, waitMs);
   }
+}
+
+/** Certainly nothing reached the application. */
+function isUnsent(result: AttemptResult): boolean {
+  return "error" in result && result.error.entry.retry;
 }
 
 /** RFC 9110 9.2.2, the Idempotency-Key header field draft, and gRPC, where every call is a POST and the policy's words are the consent. */

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { request } from "undici";
+import { Agent, request } from "undici";
 import { afterEach, describe, expect, it } from "vitest";
 import type { Cluster } from "../../common/model/cluster.ts";
 import type { OutlierDetection } from "../../common/model/outlier-detection.ts";
@@ -14,6 +14,7 @@ import { load, startLoad } from "../support/load.ts";
 import type { Resources } from "../support/proxy-resources.ts";
 import {
   feed,
+  inboundListener,
   listener,
   proxySettings,
   route,
@@ -63,7 +64,7 @@ describe("an endpoint that dies under load, with outlier detection", () => {
   });
 
   it("gets no more than its share when it comes back, and all it can take once it is well", async () => {
-    let isSick = true;
+    let isSick = false;
     const sick = await echo("sick", (_request, response) => {
       response.statusCode = isSick ? 503 : 200;
       response.end();
@@ -79,6 +80,8 @@ describe("an endpoint that dies under load, with outlier detection", () => {
       concurrency: 8,
       perSecond: 1_000,
     });
+    await running.reached(200);
+    isSick = true;
     await until(async () => (await metric(proxy, "weft_outlier_ejections_total")) >= 2);
     isSick = false;
     await until(async () => (await metric(proxy, "weft_outlier_ejected")) === 0);
@@ -173,6 +176,70 @@ describe("the limits of a connection pool", () => {
     await until(() => [...proxy.clusters][0]!.load.connections === 0);
   });
 });
+
+describe("retries over three hops to a service that is down", () => {
+  it.each([
+    ["stay within the budget of one hop when workloads pass x-request-id on", true, 1.2],
+    ["stay within the budgets of the hops even when they do not", false, 1.8],
+  ])("%s", async (_title, passesIdOn, most) => {
+    const dead = await echo("dead", (_request, response) => {
+      response.statusCode = 503;
+      response.end();
+    });
+    const retry: RetryPolicy = { ...safeRetries, attempts: 3 };
+    // The client's own sidecar calls b, b calls c, c calls the dead one; each has a sidecar that retries three times.
+    const c = await hop("c", dead.port, retry, passesIdOn);
+    const b = await hop("b", c.port("in")!, retry, passesIdOn);
+    const a = await start({ name: "a" });
+    await feed(a.sink, oneHost(known(staticCluster("next", b.port("in")!)), retry));
+    const requests = 500;
+    const report = await load({ url: urlOf(a), headers: { host: "svc" }, concurrency: 50, requests });
+    expect([...report.statuses.keys()]).toEqual([503]);
+    const retries = await Promise.all([a, b, c].map((proxy) => metric(proxy, "weft_retry_total")));
+    const ratio = dead.requests / requests;
+    console.log(`retry storm: ${ratio} × load at the dead service; retries by hop ${retries.join(", ")}`);
+    expect(dead.requests).toBeGreaterThan(requests);
+    expect(ratio).toBeLessThanOrEqual(most);
+  });
+});
+
+/** A workload that asks the next one and answers what that answers, behind a sidecar of its own. */
+async function hop(name: string, next: number, retry: RetryPolicy, passesIdOn: boolean): Promise<ProxyApp> {
+  const proxy = await start({ name });
+  const agent = new Agent({ connections: 100 });
+  stops.push(() => agent.close());
+  const app = await echo(name, (incoming, response) => {
+    const id = incoming.headers["x-request-id"];
+    expect(incoming.headers).not.toHaveProperty("x-weft-attempt");
+    request(urlOf(proxy), {
+      dispatcher: agent,
+      headers: { host: "svc", ...(passesIdOn && typeof id === "string" ? { "x-request-id": id } : {}) },
+    }).then(
+      async (answer) => {
+        await answer.body.dump();
+        response.statusCode = answer.statusCode;
+        response.end();
+      },
+      () => response.destroy(),
+    );
+  });
+  const outbound = oneHost(known(staticCluster("next", next)), retry);
+  await feed(proxy.sink, {
+    ...outbound,
+    clusters: [...outbound.clusters!, staticCluster("app", app.port)],
+    // Two listeners may not share an address and a port, and both ports are 0 here.
+    listeners: [...outbound.listeners!, { ...inboundListener("in", "app"), address: "0.0.0.0" }],
+  });
+  return proxy;
+}
+
+/** A cluster whose endpoints are workloads of the mesh, as those with a sidecar are. */
+function known(cluster: Cluster): Cluster {
+  if (cluster.discovery.kind !== "static") return cluster;
+  const workload = { name: "next", namespace: "default", serviceAccount: "next", labels: {} };
+  const endpoints = cluster.discovery.endpoints.map((endpoint) => ({ ...endpoint, workload }));
+  return { ...cluster, discovery: { kind: "static", endpoints } };
+}
 
 interface Given {
   readonly name?: string;
