@@ -17,6 +17,7 @@ import type { ProxySettings } from "./config.ts";
 import { ConfigSink } from "./config-sink.ts";
 import { CircuitSet } from "./filters/circuit-set.ts";
 import type { FilterContext } from "./filters/filter.ts";
+import { LimiterSet } from "./filters/limiter-set.ts";
 import { NestedRetries } from "./filters/nested-retries.ts";
 import { RetryBudgets } from "./filters/retry-budget.ts";
 import { buildRouteService } from "./filters/route-service.ts";
@@ -32,9 +33,10 @@ import { applyRestored, toUpdates } from "./restore.ts";
 import { runUntilSignal } from "./run.ts";
 import { LastGood } from "./state/last-good.ts";
 import type { ProxyConfig } from "./state/proxy-config.ts";
-import { circuitsNamedBy } from "./state/proxy-config.ts";
+import { circuitsNamedBy, rateLimitsNamedBy } from "./state/proxy-config.ts";
 import { ResourceState } from "./state/resource-state.ts";
 import { circuitMetrics } from "./telemetry/circuit-metrics.ts";
+import { limiterMetrics } from "./telemetry/limiter-metrics.ts";
 import type { Log } from "./telemetry/log.ts";
 import { createLog } from "./telemetry/log.ts";
 import { OutageLog } from "./telemetry/outage-log.ts";
@@ -122,6 +124,7 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
 
   // --- routes and listeners ---
   const circuits = new CircuitSet(clock);
+  const limiters = new LimiterSet(clock);
   const nestedRetries = new NestedRetries();
   const retryBudgets = new RetryBudgets(clock, (cluster) => clusters.get(cluster)?.config);
   const context: FilterContext = {
@@ -130,6 +133,7 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
     clock,
     random,
     circuits,
+    limiters,
     upstream: (cluster) => clusters.upstream(cluster),
     events: telemetry.filterEvents,
   };
@@ -182,10 +186,13 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
     },
   });
   circuitMetrics(telemetry.registry, circuits);
+  limiterMetrics(telemetry.registry, limiters);
   const cancelTidying = clock.every(tidyEveryMs, () => {
     sink.tidy();
     const named = circuitsNamedBy(state.current);
     circuits.forgetUnless((policy, cluster) => named.has(`${policy} ${cluster}`));
+    const limits = rateLimitsNamedBy(state.current);
+    limiters.forgetUnless((rule) => limits.has(rule));
   });
 
   let drained: Promise<void> | undefined;

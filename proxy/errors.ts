@@ -19,6 +19,7 @@ export interface ErrorEntry {
 export const errorCatalogue = {
   bad_request: { http: 400, grpc: "INTERNAL", flag: "DPE", side: "client", retry: false },
   request_header_timeout: { http: 408, grpc: "DEADLINE_EXCEEDED", flag: "DT", side: "client", retry: false },
+  rate_limited: { http: 429, grpc: "RESOURCE_EXHAUSTED", flag: "RL", side: "client", retry: false },
   request_idle_timeout: { http: 408, grpc: "DEADLINE_EXCEEDED", flag: "SI", side: "client", retry: false },
   method_not_allowed: { http: 405, grpc: "UNIMPLEMENTED", flag: "DPE", side: "client", retry: false },
   payload_too_large: { http: 413, grpc: "RESOURCE_EXHAUSTED", flag: "DPE", side: "client", retry: false },

@@ -1,4 +1,5 @@
 import type { CircuitBreakerPolicy } from "./circuit-breaker.ts";
+import type { RateLimitRule } from "./rate-limit.ts";
 import type { Source } from "./source.ts";
 import type { StringMatch } from "./string-match.ts";
 
@@ -36,6 +37,8 @@ export interface Route<D = string> {
   readonly responseHeaders: HeaderOperations;
   readonly cors?: CorsPolicy;
   readonly fault?: FaultPolicy;
+  /** All of them must let a request pass. */
+  readonly rateLimits?: readonly RateLimitRule[];
 }
 
 export interface RouteMatch {

@@ -1,7 +1,7 @@
 import type { BreakerFallback, CircuitBreakerPolicy } from "../model/circuit-breaker.ts";
 import type { RouteAction } from "../model/route.ts";
 import type { Json, JsonObject } from "./weft-metadata.ts";
-import { member, text } from "./weft-metadata.ts";
+import { isList, member, number, text } from "./weft-metadata.ts";
 import type { Reading } from "./wire.ts";
 
 /**
@@ -109,17 +109,7 @@ function fallbackFromJson(json: Json): BreakerFallback | undefined {
   }
 }
 
-/** Undefined unless it is a finite number ≥ 0. */
-function number(json: Json, name: string): number | undefined {
-  const value = member(json, name);
-  return typeof value === "number" && value >= 0 && Number.isFinite(value) ? value : undefined;
-}
-
 function texts(json: Json): readonly string[] | undefined {
   if (!isList(json)) return undefined;
   return json.every((entry) => typeof entry === "string") ? json : undefined;
-}
-
-function isList(json: Json): json is readonly Json[] {
-  return Array.isArray(json);
 }

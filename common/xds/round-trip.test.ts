@@ -8,6 +8,7 @@ import type { Listener } from "../model/listener.ts";
 import type { ProxyNode } from "../model/node.ts";
 import { proxyNodeId } from "../model/node.ts";
 import type { OutlierDetection } from "../model/outlier-detection.ts";
+import type { RateLimitKeyPart, RateLimitRule } from "../model/rate-limit.ts";
 import type {
   FaultPolicy,
   HashPolicy,
@@ -99,6 +100,23 @@ const retry = record<NonNullable<Extract<Route["action"], { kind: "forward" }>["
   },
   ["perTryTimeoutMs", "mayRepeatHost"],
 );
+const named = fc.constantFrom("header" as const, "query" as const);
+const rateLimit: fc.Arbitrary<RateLimitRule> = fc.record({
+  name: word,
+  key: fc.array(
+    fc.oneof(
+      fc.record({ kind: named, name: word }),
+      fc.record({
+        kind: fc.constantFrom("path", "method", "host", "source-address", "source-workload"),
+      }) as fc.Arbitrary<RateLimitKeyPart>,
+    ),
+    { maxLength: 3 },
+  ),
+  requests: fc.integer({ min: 1, max: 1e9 }),
+  perMs: ms,
+  burst: fc.integer({ min: 1, max: 1e9 }),
+  maxKeys: fc.integer({ min: 1, max: 1e6 }),
+});
 const fallback: fc.Arbitrary<BreakerFallback> = fc.oneof(
   fc.record({
     kind: fc.constant("direct-response" as const),
@@ -217,8 +235,9 @@ const route = record<Route>(
     responseHeaders: headers,
     cors,
     fault,
+    rateLimits: fc.array(rateLimit, { minLength: 1, maxLength: 2 }),
   },
-  ["source", "cors", "fault"],
+  ["source", "cors", "fault", "rateLimits"],
 );
 const virtualHost: fc.Arbitrary<VirtualHost> = fc.record({
   name: word,

@@ -5,6 +5,7 @@ import { adsConfigSource } from "./config-source.ts";
 import { fromFilterConfig, toFilterConfig } from "./filter-config.ts";
 import messages from "./generated/messages.js";
 import { fromHeaderFields, hasHeaderOperations, toHeaderFields } from "./header-value.ts";
+import { rateLimitsFromJson, rateLimitsToJson } from "./rate-limit.ts";
 import { fromRedirect, fromRouteAction, toRedirect, toRouteAction } from "./route-action.ts";
 import { fromRouteMatch, toRouteMatch } from "./route-match.ts";
 import { fromWeftMetadata, sourceFromJson, sourceToJson, text, toWeftMetadata } from "./weft-metadata.ts";
@@ -147,6 +148,7 @@ function toRoute(route: Route): WireRoute {
   const metadata = toWeftMetadata({
     source: sourceToJson(route.source),
     breakers: breakersToJson(route.action),
+    rateLimits: rateLimitsToJson(route.rateLimits),
     faultDelay: route.fault?.delay?.kind === "exponential" ? "exponential" : undefined,
     redirectPort:
       route.action.kind === "redirect" && typeof route.action.port === "string"
@@ -176,6 +178,7 @@ function fromRoute(route: WireRoute, path: string, reading: Reading): Route {
   reading.refuseUnknown(route, routeType, path, ["filterAction", "nonForwardingAction"]);
   const weft = fromWeftMetadata(route.metadata);
   const source = sourceFromJson(weft.source);
+  const rateLimits = rateLimitsFromJson(weft.rateLimits, `${path}.metadata`, reading);
   const isExponential = text(weft, "faultDelay") === "exponential";
   return {
     name: route.name ?? "",
@@ -188,6 +191,7 @@ function fromRoute(route: WireRoute, path: string, reading: Reading): Route {
       reading,
     ),
     ...fromHeaderFields(route, path, reading),
+    ...(rateLimits && { rateLimits }),
     ...fromFilterConfig(route.typedPerFilterConfig, isExponential, `${path}.typedPerFilterConfig`, reading),
   };
 }

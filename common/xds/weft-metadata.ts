@@ -48,7 +48,7 @@ function toValue(value: Json): Value {
   return { structValue: toStruct(value) };
 }
 
-function isList(value: Json): value is readonly Json[] {
+export function isList(value: Json): value is readonly Json[] {
   return Array.isArray(value);
 }
 
@@ -109,6 +109,12 @@ export function member(json: Json, name: string): Json {
 export function text(json: Json, name: string): string | undefined {
   const value = member(json, name);
   return typeof value === "string" ? value : undefined;
+}
+
+/** Undefined unless it is a finite number ≥ 0. */
+export function number(json: Json, name: string): number | undefined {
+  const value = member(json, name);
+  return typeof value === "number" && value >= 0 && Number.isFinite(value) ? value : undefined;
 }
 
 function isObject(json: Json): json is JsonObject {

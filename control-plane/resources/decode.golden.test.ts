@@ -22,6 +22,7 @@ const folders = [
   "gateway",
   "sidecar",
   "circuit-breaker",
+  "rate-limit",
 ];
 
 describe.each(folders)("documents in resources/%s", (folder) => {

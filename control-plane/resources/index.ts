@@ -2,6 +2,7 @@ import { circuitBreaker } from "./circuit-breaker/kind.ts";
 import { destinationRule } from "./destination-rule/kind.ts";
 import { gateway } from "./gateway/kind.ts";
 import type { KindDefinition } from "./kind.ts";
+import { rateLimit } from "./rate-limit/kind.ts";
 import { serviceEntry } from "./service-entry/kind.ts";
 import { sidecar } from "./sidecar/kind.ts";
 import { virtualService } from "./virtual-service/kind.ts";
@@ -16,6 +17,7 @@ export const kindDefinitions: readonly KindDefinition[] = [
   serviceEntry,
   workloadEntry,
   circuitBreaker,
+  rateLimit,
 ];
 
 /** Kinds of the same family that come later: refused by name, because a policy that is silently left out is a hole. */
@@ -24,7 +26,7 @@ export const kindsOfLater: ReadonlyMap<string, readonly string[]> = new Map([
   ["security.istio.io", ["AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication"]],
   ["telemetry.istio.io", ["Telemetry"]],
   ["extensions.istio.io", ["WasmPlugin", "TrafficExtension"]],
-  ["weft.dev", ["FaultExperiment", "Filter", "RateLimit", "Rollout", "RouteTest"]],
+  ["weft.dev", ["FaultExperiment", "Filter", "Rollout", "RouteTest"]],
   [
     "gateway.networking.k8s.io",
     [

@@ -10,6 +10,7 @@ export const kinds = [
   "ServiceEntry",
   "WorkloadEntry",
   "CircuitBreaker",
+  "RateLimit",
 ] as const;
 
 export type Kind = (typeof kinds)[number];
@@ -45,6 +46,7 @@ export function formatKey(key: ResourceKey): string {
 /** Discriminated by `kind`; each member is declared in its kind's folder. */
 export type CompiledResource =
   | import("./circuit-breaker/compiled.ts").CompiledCircuitBreaker
+  | import("./rate-limit/compiled.ts").CompiledRateLimit
   | import("./virtual-service/compiled.ts").CompiledVirtualService
   | import("./destination-rule/compiled.ts").CompiledDestinationRule
   | import("./service-entry/compiled.ts").CompiledServiceEntry

@@ -6,6 +6,7 @@ import { buildEndpoints } from "./endpoints.ts";
 import { buildGateways } from "./gateways.ts";
 import { mapByKey } from "./live-set.ts";
 import { byKey } from "./order.ts";
+import { indexRateLimits } from "./rate-limits.ts";
 import { buildServices } from "./services.ts";
 import { buildSidecars } from "./sidecars.ts";
 import type { MeshSettings, Snapshot } from "./snapshot.ts";
@@ -31,12 +32,18 @@ export function buildSnapshot(
     (previous && liveByKey.get(previous)) ?? mapByKey(previous?.resources ?? []),
   );
   const breakers = indexBreakers(live.circuitBreakers);
+  const rateLimits = indexRateLimits(live.rateLimits);
   const services = buildServices(live.serviceEntries, breakers, previous?.services);
   const mesh = {
     services,
+    rateLimits,
     endpoints: buildEndpoints(services, live.workloadEntries, previous?.endpoints),
     destinationRules: buildDestinationRules(live.destinationRules, previous?.destinationRules),
-    virtualServices: buildVirtualServices(live.virtualServices, breakers, previous?.virtualServices),
+    virtualServices: buildVirtualServices(
+      live.virtualServices,
+      { breakers, rateLimits },
+      previous?.virtualServices,
+    ),
     gateways: buildGateways(live.gateways, previous?.gateways),
     sidecars: buildSidecars(live.sidecars, previous?.sidecars),
     settings,

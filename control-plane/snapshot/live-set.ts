@@ -1,6 +1,7 @@
 import type { CompiledCircuitBreaker } from "../resources/circuit-breaker/compiled.ts";
 import type { CompiledDestinationRule } from "../resources/destination-rule/compiled.ts";
 import type { CompiledGateway } from "../resources/gateway/compiled.ts";
+import type { CompiledRateLimit } from "../resources/rate-limit/compiled.ts";
 import type { Kind, Resource } from "../resources/resource.ts";
 import { formatKey } from "../resources/resource.ts";
 import type { CompiledServiceEntry } from "../resources/service-entry/compiled.ts";
@@ -19,6 +20,7 @@ export interface LiveSet {
   readonly serviceEntries: readonly Resource<CompiledServiceEntry>[];
   readonly workloadEntries: readonly Resource<CompiledWorkloadEntry>[];
   readonly circuitBreakers: readonly Resource<CompiledCircuitBreaker>[];
+  readonly rateLimits: readonly Resource<CompiledRateLimit>[];
 }
 
 export function liveSet(byKey: ReadonlyMap<string, Resource>): LiveSet {
@@ -32,6 +34,7 @@ export function liveSet(byKey: ReadonlyMap<string, Resource>): LiveSet {
     serviceEntries: ofKind<CompiledServiceEntry>(sorted, "ServiceEntry"),
     workloadEntries: ofKind<CompiledWorkloadEntry>(sorted, "WorkloadEntry"),
     circuitBreakers: ofKind<CompiledCircuitBreaker>(sorted, "CircuitBreaker"),
+    rateLimits: ofKind<CompiledRateLimit>(sorted, "RateLimit"),
   };
 }
 

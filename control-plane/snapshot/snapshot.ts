@@ -1,5 +1,6 @@
 import type { CircuitBreakerPolicy } from "../../common/model/circuit-breaker.ts";
 import type { Endpoint, Labels } from "../../common/model/endpoint.ts";
+import type { RateLimitRule } from "../../common/model/rate-limit.ts";
 import type { Route } from "../../common/model/route.ts";
 import type { Service, ServicePort, ServiceReference } from "../../common/model/service.ts";
 import type { Source } from "../../common/model/source.ts";
@@ -10,6 +11,7 @@ import type { CompiledSidecar, OutboundPolicy } from "../resources/sidecar/compi
 import type { CompiledHttpMatch } from "../resources/virtual-service/compiled.ts";
 import type { DestinationRuleIndex } from "./destination-rules.ts";
 import type { Held, ResourceProblem } from "./problems.ts";
+import type { RateLimitIndex } from "./rate-limits.ts";
 import type { ServiceIndex } from "./services.ts";
 import type { VirtualServiceIndex } from "./virtual-services.ts";
 
@@ -36,6 +38,7 @@ export interface Snapshot {
   /** Oldest first. */
   readonly sidecars: readonly MeshSidecar[];
   readonly settings: MeshSettings;
+  readonly rateLimits: RateLimitIndex;
   /** Changes that would make a reference dangle, and what they wait for. */
   readonly held: readonly Held[];
   /** Everything worth telling about the live resources and the held ones. */
@@ -105,6 +108,7 @@ export interface MeshRule {
   readonly source: Source;
   readonly matches: readonly CompiledHttpMatch[];
   readonly route: Omit<Route<ServiceReference>, "name" | "match" | "source">;
+  readonly rateLimits?: readonly RateLimitRule[];
   /** Comes before those of the destinations. */
   readonly breaker?: CircuitBreakerPolicy<ServiceReference>;
 }

@@ -6,6 +6,7 @@ import { expandDelegate, lookUpDelegate } from "./delegates.ts";
 import { bySpecificity, covers } from "./hosts.ts";
 import type { ResourceProblem } from "./problems.ts";
 import { keyOf, positionOf } from "./problems.ts";
+import type { RateLimitIndex, RouteLimit } from "./rate-limits.ts";
 import { keepList, reuse } from "./reuse.ts";
 import type { MeshRule, MeshVirtualService } from "./snapshot.ts";
 
@@ -25,7 +26,7 @@ type VirtualServiceResource = Resource<CompiledVirtualService>;
 /** Puts delegates' rules into the places that name them. `resources` are oldest first; their delegates all resolve. */
 export function buildVirtualServices(
   resources: readonly VirtualServiceResource[],
-  breakers: BreakerIndex,
+  policies: { readonly breakers: BreakerIndex; readonly rateLimits: RateLimitIndex },
   previous?: VirtualServiceIndex,
 ): VirtualServiceIndex {
   const before = new Map(previous?.all.map((virtual) => [nameOf(virtual.key), virtual]));
@@ -36,9 +37,10 @@ export function buildVirtualServices(
       const delegates = root.compiled.http.map(
         (rule) => rule.delegate && find(`${rule.delegate.namespace}/${rule.delegate.name}`)?.compiled,
       );
-      const own = breakers.forVirtualService(nameOf(root));
-      const inputs = [root.compiled, root.createdAt, ...delegates, ...own];
-      return reuse(before.get(nameOf(root)), inputs, () => join(root, find, own));
+      const breakers = policies.breakers.forVirtualService(nameOf(root));
+      const limits = policies.rateLimits.routes.get(nameOf(root)) ?? [];
+      const inputs = [root.compiled, root.createdAt, ...delegates, ...breakers, ...limits];
+      return reuse(before.get(nameOf(root)), inputs, () => join(root, find, breakers, limits));
     });
   if (previous !== undefined && keepList(previous.all, all) === previous.all) return previous;
   const byHost = new Map<string, MeshVirtualService[]>();
@@ -140,6 +142,7 @@ function join(
   root: VirtualServiceResource,
   find: FindVirtualService,
   breakers: readonly RouteBreaker[],
+  limits: readonly RouteLimit[],
 ): MeshVirtualService {
   const rules = root.compiled.http.flatMap((rule): MeshRule[] => {
     if (rule.delegate !== undefined) {
@@ -156,7 +159,7 @@ function join(
     hosts,
     gateways,
     exportTo,
-    rules: breakers.length === 0 ? rules : rules.map((rule) => withBreaker(rule, breakers)),
+    rules: rules.map((rule) => withLimits(withBreaker(rule, breakers), limits)),
   };
 }
 
@@ -166,6 +169,13 @@ function withBreaker(rule: MeshRule, breakers: readonly RouteBreaker[]): MeshRul
     breakers.find((breaker) => breaker.rule !== undefined && breaker.rule === rule.name) ??
     breakers.find((breaker) => breaker.rule === undefined);
   return found === undefined ? rule : { ...rule, breaker: found.policy };
+}
+
+function withLimits(rule: MeshRule, limits: readonly RouteLimit[]): MeshRule {
+  const rateLimits = limits.flatMap((limit) =>
+    limit.rule === undefined || limit.rule === rule.name ? limit.rules : [],
+  );
+  return rateLimits.length === 0 ? rule : { ...rule, rateLimits };
 }
 
 function nameOf({ namespace, name }: { readonly namespace: string; readonly name: string }): string {

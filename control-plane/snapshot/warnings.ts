@@ -10,6 +10,7 @@ import { covers } from "./hosts.ts";
 import type { LiveSet } from "./live-set.ts";
 import type { ResourceProblem } from "./problems.ts";
 import { keyOf, positionOf } from "./problems.ts";
+import { rateLimitProblems } from "./rate-limits.ts";
 import { referencesOf } from "./references.ts";
 import { serviceProblems } from "./services.ts";
 import { sidecarProblems } from "./sidecars.ts";
@@ -34,6 +35,7 @@ export function findWarnings(live: LiveSet, mesh: Joined): ResourceProblem[] {
     ]),
     ...unusedDelegates(live),
     ...circuitBreakerProblems(live.circuitBreakers, mesh),
+    ...rateLimitProblems(live.rateLimits, mesh),
   ];
 }
 

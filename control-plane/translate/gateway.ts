@@ -92,7 +92,12 @@ function portHosts(
         name,
         domains: [host],
         virtuals: same.map(({ virtual }) => virtual),
-        place: { node, gateway: same[0]!.gateway, port },
+        place: {
+          node,
+          gateway: same[0]!.gateway,
+          port,
+          rateLimits: snapshot.rateLimits.gateways.get(same[0]!.gateway) ?? [],
+        },
       };
       return translateHost(plan, (hostname) => services.get(hostname), hashing) ?? [];
     });

@@ -2,9 +2,11 @@ import type { Cluster } from "../../common/model/cluster.ts";
 import type { Endpoint, Labels } from "../../common/model/endpoint.ts";
 import type { Listener } from "../../common/model/listener.ts";
 import type { ProxyNode } from "../../common/model/node.ts";
+import type { RateLimitRule } from "../../common/model/rate-limit.ts";
 import type { Route } from "../../common/model/route.ts";
 import { noHeaderOperations } from "../../common/model/route.ts";
 import { hasLabels } from "../snapshot/endpoints.ts";
+import { inboundLimits } from "../snapshot/rate-limits.ts";
 import { reuse } from "../snapshot/reuse.ts";
 import type { MeshService, Snapshot } from "../snapshot/snapshot.ts";
 import { inboundCluster } from "./clusters.ts";
@@ -35,15 +37,21 @@ export function translateInbound(snapshot: Snapshot, node: ProxyNode): Inbound |
       labels: node.labels,
     },
   };
-  const translated = reuse(made.get(node), [service], () => {
+  const limits = inboundLimits(snapshot.rateLimits, node, service?.hostname);
+  const translated = reuse(made.get(node), [service, ...limits], () => {
     const cluster = inboundCluster(endpoint, service);
-    return { cluster, listener: inboundListener(inbound.host, inbound.port, cluster) };
+    return { cluster, listener: inboundListener(inbound.host, inbound.port, cluster, limits) };
   });
   made.set(node, translated);
   return translated;
 }
 
-function inboundListener(address: string, port: number, cluster: Cluster): Listener {
+function inboundListener(
+  address: string,
+  port: number,
+  cluster: Cluster,
+  rateLimits: readonly RateLimitRule[],
+): Listener {
   const route: Route = {
     name: "default",
     ...(cluster.source && { source: cluster.source }),
@@ -61,6 +69,7 @@ function inboundListener(address: string, port: number, cluster: Cluster): Liste
     },
     requestHeaders: noHeaderOperations,
     responseHeaders: noHeaderOperations,
+    ...(rateLimits.length > 0 && { rateLimits }),
   };
   const configuration = {
     name: cluster.name,

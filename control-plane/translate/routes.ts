@@ -31,6 +31,7 @@ export function translateRules(
   const skipped: SkippedRule[] = [];
   const placed = virtuals.flatMap(({ rules, hosts }) => rules.map((rule) => ({ rule, hosts })));
   for (const { rule, hosts } of placed) {
+    const rateLimits = [...(rule.rateLimits ?? []), ...(place.rateLimits ?? [])];
     const action = translateAction(rule.route.action, rule.breaker, place.port, find, hashing);
     for (const { name, match, scope, source } of rule.matches) {
       const why = scopeFailure(scope, place);
@@ -40,7 +41,14 @@ export function translateRules(
       }
       const named = [rule.name, name].filter((part) => part !== "").join(".");
       // The rule's line, not the match's: that is what its author calls "this route".
-      routes.push({ ...rule.route, name: named || "default", source: rule.source, match, action });
+      routes.push({
+        ...rule.route,
+        name: named || "default",
+        source: rule.source,
+        match,
+        action,
+        ...(rateLimits.length > 0 && { rateLimits }),
+      });
     }
   }
   return { routes, skipped };

@@ -1,4 +1,5 @@
 import type { ProxyNode } from "../../common/model/node.ts";
+import type { RateLimitRule } from "../../common/model/rate-limit.ts";
 import type { RuleScope } from "../snapshot/snapshot.ts";
 
 /** Where a proxy's routes stand: what a rule's scope is compared with. */
@@ -8,6 +9,8 @@ export interface Place {
   readonly gateway: string;
   /** The service's or server's port; undefined for a host that is reached on every port. */
   readonly port: number | undefined;
+  /** For every route here, besides its rule's own. */
+  readonly rateLimits?: readonly RateLimitRule[];
 }
 
 /**

@@ -59,7 +59,7 @@ export function translateHost(
   const translated = reuseIn(
     cache,
     variant,
-    [domains, ...virtuals, ...references, ...fallbacks, ...rules],
+    [domains, ...virtuals, ...references, ...fallbacks, ...rules, ...(place.rateLimits ?? [])],
     () => {
       const { routes, skipped } = translateRules(virtuals, plan.name, place, find, hashing);
       // As in Istio, a VirtualService without a rule for this proxy leaves the service as if it weren't there.

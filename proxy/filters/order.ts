@@ -5,6 +5,7 @@ import type { Filter } from "./filter.ts";
 import { hashKey } from "./hash-key.ts";
 import { headers } from "./headers.ts";
 import { mirror } from "./mirror.ts";
+import { rateLimit } from "./rate-limit.ts";
 import { retry } from "./retry.ts";
 import { rewrite } from "./rewrite.ts";
 import { timeout } from "./timeout.ts";
@@ -14,6 +15,8 @@ import { timeout } from "./timeout.ts";
 export const filtersBeforeSplit: readonly Filter[] = [
   // Outermost, so that redirects, direct responses and injected faults are readable for the page that asked.
   cors,
+  // Before everything that costs something; inside cors, so that the page that asked can read its 429.
+  rateLimit,
   // Around everything that takes time. A fault delay counts: it stands for a slow destination.
   timeout,
 ];

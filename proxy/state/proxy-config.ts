@@ -35,6 +35,17 @@ export function circuitsNamedBy({ routes }: ProxyConfig): ReadonlySet<string> {
   return named;
 }
 
+/** The names of all rate limit rules that some route has, those of inbound listeners included. */
+export function rateLimitsNamedBy({ routes, received }: ProxyConfig): ReadonlySet<string> {
+  const inline = Array.from(received.listener.values(), ({ value }) => value.filterChains).flatMap((chains) =>
+    chains.flatMap(({ http }) => (http?.routes.kind === "inline" ? [http.routes.configuration] : [])),
+  );
+  const all = [...routes.values(), ...inline].flatMap(({ virtualHosts }) =>
+    virtualHosts.flatMap((host) => host.routes),
+  );
+  return new Set(all.flatMap(({ rateLimits }) => rateLimits?.map(({ name }) => name) ?? []));
+}
+
 /** The names of all clusters that a route configuration may send to, mirrors included. */
 export function* clustersNamedBy({ virtualHosts }: RouteConfiguration): Generator<string> {
   for (const { routes } of virtualHosts) {

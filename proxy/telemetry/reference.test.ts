@@ -5,6 +5,7 @@ import { operatorNames } from "./access-log-operators.ts";
 import { circuitMetrics } from "./circuit-metrics.ts";
 import { envoyBuckets } from "./histogram-buckets.ts";
 import { HttpMetrics } from "./http-metrics.ts";
+import { limiterMetrics } from "./limiter-metrics.ts";
 import { MetricRegistry } from "./metric-registry.ts";
 import { proxyMetrics } from "./proxy-metrics.ts";
 import { standardLabelNames } from "./standard-labels.ts";
@@ -21,6 +22,7 @@ describe("the reference pages", () => {
       outliers: () => [],
     });
     circuitMetrics(registry, []);
+    limiterMetrics(registry, []);
     const self = { name: "", namespace: "", serviceAccount: "", labels: {} };
     new HttpMetrics({ registry, clock: new FakeClock(), self, serviceOf: () => undefined });
     const { body } = await registry.expose();

@@ -4,6 +4,7 @@ import { isHeaderName } from "../fields/header-operations.ts";
 import { hostField } from "../fields/host.ts";
 import { dnsLabelField, dnsSubdomainField } from "../fields/names.ts";
 import { integerField, portField } from "../fields/numbers.ts";
+import { requireOne } from "../fields/require-one.ts";
 
 const rate = z.number().superRefine((value, context) => {
   if (value > 0 && value <= 100) return;
@@ -118,10 +119,3 @@ export const circuitBreakerSpec = z.strictObject({
 });
 
 export type CircuitBreakerSpec = z.infer<typeof circuitBreakerSpec>;
-
-function requireOne(context: z.RefinementCtx, fields: Readonly<Record<string, unknown>>): void {
-  const given = Object.keys(fields).filter((name) => fields[name] !== undefined);
-  if (given.length === 1) return;
-  const message = given.length === 0 ? "says nothing" : `gives ${given.join(" and ")}`;
-  context.addIssue({ code: "custom", message, params: { hint: "give exactly one of its fields" } });
-}
