@@ -1,6 +1,7 @@
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { describe, expect, it } from "vitest";
+import { kindsOfLater } from "../control-plane/resources/index.ts";
 import { errorCatalogue } from "../proxy/errors.ts";
 
 /** Documents stay true because these fail when they are not. */
@@ -26,6 +27,18 @@ describe("the documents", () => {
         `${page} leads past ${station}`,
       ).toBe(true);
     }
+  });
+
+  it("leads to every page of the reference from its first one", () => {
+    const linked = linksOf("docs/reference/README.md").map(({ path }) => path);
+    expect(linked).toEqual(expect.arrayContaining(globSync("docs/reference/[a-z]*.md")));
+  });
+
+  it("tells those who come from Istio of every kind that is refused", () => {
+    const page = readFileSync("docs/coming-from-istio.md", "utf8");
+    const [, missing = ""] = page.split("## Not supported yet");
+    const refused = [...kindsOfLater].filter(([group]) => group !== "weft.dev").flatMap(([, kinds]) => kinds);
+    expect(refused.filter((kind) => !missing.includes(`\`${kind}\``))).toEqual([]);
   });
 
   it("lists every error code with its statuses and flag, and no other", () => {
