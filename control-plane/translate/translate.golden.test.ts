@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
+import type { Locality } from "../../common/model/endpoint.ts";
 import type { ProxyNode, SocketAddress } from "../../common/model/node.ts";
 import { decodeText } from "../resources/decode-text.ts";
 import type { Resource } from "../resources/resource.ts";
@@ -62,6 +63,8 @@ interface WrittenNode {
   namespace: string;
   serviceAccount?: string;
   labels?: Record<string, string>;
+  /** region/zone/subzone */
+  locality?: string;
   outbound?: string;
   inbound?: string;
   app?: string;
@@ -77,6 +80,7 @@ function readNode(written: WrittenNode): ProxyNode {
     namespace: written.namespace,
     serviceAccount: written.serviceAccount ?? "default",
     labels: written.labels ?? {},
+    ...(written.locality === undefined ? {} : { locality: locality(written.locality) }),
     bindings: {
       ...(outbound ? { outbound: address(outbound) } : {}),
       ...(inbound ? { inbound: address(inbound) } : {}),
@@ -84,6 +88,11 @@ function readNode(written: WrittenNode): ProxyNode {
       servers: new Map(Object.entries(servers).map(([port, at]) => [Number(port), address(at)])),
     },
   };
+}
+
+function locality(text: string): Locality {
+  const [region = "", zone = "", subzone = ""] = text.split("/");
+  return { region, zone, subzone };
 }
 
 function address(text: string): SocketAddress {
