@@ -29,6 +29,8 @@ export interface ProxySettings {
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
   readonly accessLog: "off" | AccessLogSettings["encoding"];
+  /** Requests under way at once, all listeners together; what is more is refused with 503. */
+  readonly maxActiveRequests: number;
   /** ms that requests under way get to finish on SIGTERM (Istio's terminationDrainDuration: 5 s). */
   readonly terminationDrainMs: number;
   /** ms that a listener that was taken away or moved lets its requests finish (Envoy's drain time is 10 min). */
@@ -110,6 +112,10 @@ export function readProxySettings(
     logLevel: reader.oneOf("--log-level", logLevel, logLevels.filter(isLogLevel)),
     logFormat: reader.oneOf("--log-format", logFormat, logFormats),
     accessLog: reader.oneOf("--access-log", accessLog, ["off", ...accessLogEncodings] as const),
+    maxActiveRequests: reader.count(
+      "WEFT_MAX_ACTIVE_REQUESTS",
+      environment["WEFT_MAX_ACTIVE_REQUESTS"] ?? "10000",
+    ),
     terminationDrainMs: reader.duration("--drain", options.drain ?? environment["WEFT_DRAIN"] ?? "5s"),
     listenerDrainMs: 60_000,
     environment,
@@ -200,6 +206,12 @@ class Reader {
     const found = allowed.find((word) => word === text);
     if (found === undefined) this.problem(path, `${JSON.stringify(text)} is none of ${allowed.join(", ")}`);
     return found ?? allowed[0]!;
+  }
+
+  count(path: string, text: string): number {
+    if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+    this.problem(path, `${JSON.stringify(text)} is not a count`, "write a number from 1 on");
+    return 1;
   }
 
   duration(path: string, text: string): number {

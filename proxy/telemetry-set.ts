@@ -5,6 +5,7 @@ import type { ProxySettings } from "./config.ts";
 import type { FilterEvents } from "./filters/filter.ts";
 import type { Exchange } from "./http/exchange.ts";
 import type { Layer } from "./http/layer.ts";
+import { shedLoad } from "./http/shed-load.ts";
 import { accessLog } from "./telemetry/access-log.ts";
 import { HttpMetrics } from "./telemetry/http-metrics.ts";
 import type { LogSink } from "./telemetry/log-sink.ts";
@@ -29,7 +30,7 @@ export interface TelemetrySet {
   readonly registry: MetricRegistry;
   /** Requests under way. */
   readonly active: ActiveRequests;
-  /** The topmost layers of the stacks. */
+  /** The topmost layers of the stacks: they count, observe, and refuse what is too much. */
   readonly outbound: Layer;
   readonly inbound: Layer;
   /** For what a client sent that was no request. */
@@ -64,7 +65,8 @@ export function createTelemetry(parts: TelemetrySetParts): TelemetrySet {
   }
   const top = (observer: Observer): Layer => {
     const watch = observe([observer, ...logged]);
-    return (next) => active.layer(watch(next));
+    const shed = shedLoad(() => active.count, settings.maxActiveRequests);
+    return (next) => active.layer(watch(shed(next)));
   };
   return {
     registry,

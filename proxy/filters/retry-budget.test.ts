@@ -32,7 +32,12 @@ describe("a retry budget", () => {
 
   it("bounds retries that come one after the other too, but not of what was never sent", () => {
     expect(run(undefined, 1000, { ends: true })).toBe(200);
-    expect(run(undefined, 1000, { ends: true, isUnsent: true })).toBe(1000);
+    expect(run(undefined, 1000, { isUnsent: true })).toBe(1000);
+    const retryBudget = { fraction: 0.1, minConcurrency: 0 };
+    expect(run({ retryBudget }, 1000, { isUnsent: true })).toBe(100);
+    expect(
+      run({ retryBudget: { ...retryBudget, minConcurrency: 1 } }, 1000, { ends: true, isUnsent: true }),
+    ).toBe(1000);
   });
 
   it("is a fixed number at a time with maxRetries, which a budget overrules", () => {

@@ -10,8 +10,8 @@ const windowMs = 5_000;
 /**
  * Keeps retries from multiplying the load on a destination that is failing already. Counted per cluster, over all routes to it: by
  * default a fifth of the requests under way may be retries, and three always (Envoy's retry_budget). Retries that fail fast pass that
- * bound one after the other, so the same share bounds their number over the last seconds too, but for those that never reached the
- * application. Or a fixed number at a time (max_retries).
+ * bound one after the other, so the same share bounds their number over the last seconds too. What never reached the application puts no
+ * load on it: it is outside of the number, and of the default budget altogether. Or a fixed number at a time (max_retries).
  */
 export class RetryBudget {
   #active = 0;
@@ -49,8 +49,9 @@ export class RetryBudget {
     const limits = this.#limits();
     const fixed = limits?.retryBudget === undefined ? limits?.connectionPool?.maxRetries : undefined;
     const { fraction, minConcurrency } = limits?.retryBudget ?? defaultRetryBudget;
+    const isExempt = isUnsent && limits?.retryBudget === undefined && fixed === undefined;
     const atOnce = fixed ?? Math.max(minConcurrency, fraction * this.#active);
-    if (isFirst && this.#retrying >= atOnce) return false;
+    if (isFirst && !isExempt && this.#retrying >= atOnce) return false;
     if (!isUnsent) {
       this.#turnWindow();
       const requests = this.#before.requests + this.#requests;

@@ -38,6 +38,8 @@ const safeRetries: RetryPolicy = {
   baseIntervalMs: 5,
   maxIntervalMs: 50,
 };
+/** Of eight requests under way more than three, the default, can meet the same dead endpoint. */
+const enough = { fraction: 1, minConcurrency: 8 };
 const noRetries: RetryPolicy = { ...safeRetries, attempts: 0 };
 
 describe("an endpoint that dies under load, with outlier detection", () => {
@@ -47,7 +49,11 @@ describe("an endpoint that dies under load, with outlier detection", () => {
   ])("%s", async (_title, retry, most) => {
     const servers = [await echo("a"), await echo("b"), await echo("c")];
     const proxy = await start();
-    const cluster = { ...staticCluster("c", ...servers.map(({ port }) => port)), outlierDetection: quick };
+    const cluster = {
+      ...staticCluster("c", ...servers.map(({ port }) => port)),
+      outlierDetection: quick,
+      retryBudget: enough,
+    };
     await feed(proxy.sink, oneHost(cluster, retry));
     const running = startLoad({ url: urlOf(proxy), headers: { host: "svc" }, concurrency: 8 });
     await running.reached(500);
@@ -72,7 +78,11 @@ describe("an endpoint that dies under load, with outlier detection", () => {
     const servers = [await echo("a"), sick, await echo("c")];
     const proxy = await start();
     const outlierDetection = { ...quick, consecutive5xx: 3, baseEjectionMs: 300 };
-    const cluster = { ...staticCluster("c", ...servers.map(({ port }) => port)), outlierDetection };
+    const cluster = {
+      ...staticCluster("c", ...servers.map(({ port }) => port)),
+      outlierDetection,
+      retryBudget: enough,
+    };
     await feed(proxy.sink, oneHost(cluster, safeRetries));
     const running = startLoad({
       url: urlOf(proxy),
@@ -241,12 +251,72 @@ function known(cluster: Cluster): Cluster {
   return { ...cluster, discovery: { kind: "static", endpoints } };
 }
 
-interface Given {
-  readonly name?: string;
+describe("three times as many requests as can be served", () => {
+  it("leave nine tenths of the peak served, the rest refused at once, memory flat and the admin interface awake", async () => {
+    // Ten workers of 100 ms: a hundred requests a second, far below what the machine can do.
+    const server = await busyServer(10, 100);
+    const proxy = await start({ change: { maxActiveRequests: 40 } });
+    await feed(proxy.sink, oneHost(staticCluster("c", server.port), noRetries));
+    const url = urlOf(proxy);
+    const headers = { host: "svc" };
+    const peak = await load({ url, headers, concurrency: 20, requests: 250 });
+    const peakRate = served(peak) / peak.durationMs;
+    const memory = process.memoryUsage().rss;
+
+    const running = startLoad({ url, headers, concurrency: 200, perSecond: 3 * 1000 * peakRate });
+    const refused = await until(async () => {
+      const answer = await get(proxy);
+      await answer.body.dump();
+      return answer.statusCode === 503 && answer;
+    });
+    expect(refused.headers).toMatchObject({ "retry-after": "1", "x-envoy-overloaded": "true" });
+    for (let i = 0; i < 5; i++) {
+      const ready = await request(`http://127.0.0.1:${proxy.admin!.port}/ready`);
+      expect([ready.statusCode, await ready.body.text()]).toEqual([200, "LIVE\n"]);
+      await running.reached(running.count + 150);
+    }
+    const report = await running.stop();
+    const rate = served(report) / report.durationMs;
+    const grown = (process.memoryUsage().rss - memory) / 1e6;
+    console.log(
+      `overload: ${Math.round((100 * rate) / peakRate)} % of the peak served, ${failed(report)} of ${report.requests} refused, ${grown.toFixed(0)} MB more`,
+    );
+    expect([...report.statuses.keys()].sort()).toEqual([200, 503]);
+    expect(report.errors.size).toBe(0);
+    expect(rate).toBeGreaterThanOrEqual(0.9 * peakRate);
+    // Load generator, server and proxy share this process.
+    expect(grown).toBeLessThan(100);
+    expect(await metric(proxy, "weft_active_requests")).toBe(0);
+  });
+});
+
+/** A server with so many workers, each busy with a request for `ms`; other requests wait for one. */
+function busyServer(workers: number, ms: number): Promise<EchoServer> {
+  const waiting: (() => void)[] = [];
+  let free = workers;
+  const work = (end: () => void): void => {
+    free--;
+    setTimeout(() => {
+      end();
+      free++;
+      const next = waiting.shift();
+      if (next !== undefined) next();
+    }, ms);
+  };
+  return echo("busy", (_request, response) => {
+    const begin = (): void => work(() => response.end());
+    if (free > 0) begin();
+    else waiting.push(begin);
+  });
 }
 
-async function start({ name = "test" }: Given = {}): Promise<ProxyApp> {
-  const proxy = await startProxy(proxySettings({ name, admin: "127.0.0.1:0" }));
+interface Given {
+  readonly name?: string;
+  readonly change?: Parameters<typeof proxySettings>[1];
+}
+
+async function start({ name = "test", change = {} }: Given = {}): Promise<ProxyApp> {
+  const proxy = await startProxy(proxySettings({ name, admin: "127.0.0.1:0" }, change));
   stops.push(() => proxy.stop());
   return proxy;
 }
@@ -277,6 +347,10 @@ function get(proxy: ProxyApp) {
   return request(urlOf(proxy), { headers: { host: "svc" } });
 }
 
+function served(report: LoadReport): number {
+  return report.statuses.get(200) ?? 0;
+}
+
 function failed(report: LoadReport): number {
   return report.failures.length;
 }
@@ -291,6 +365,11 @@ async function metric(proxy: ProxyApp, name: string): Promise<number> {
   return sum;
 }
 
-async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await isTrue())) await sleep(5);
+/** Waits until there is an answer that is not false. */
+async function until<T>(ask: () => T | false | Promise<T | false>): Promise<T> {
+  for (;;) {
+    const answer = await ask();
+    if (answer !== false) return answer;
+    await sleep(5);
+  }
 }
