@@ -28,6 +28,16 @@ describe("RouteTables", () => {
     expect(tables.obtain("r").table).toBe(table);
   });
 
+  it("keeps the old table when a route can't be built, and takes all that is missing the next time", () => {
+    const { tables } = newTables();
+    const [a, b] = [host("a"), host("b")];
+    tables.update(configured(a));
+    expect(() => tables.update(configured(a, b, host("bad")))).toThrow("bad route");
+    expect(tables.obtain("r").table!.findVirtualHost("a")).toBeDefined();
+    tables.update(configured(a, b));
+    expect(tables.obtain("r").table!.findVirtualHost("b")).toBeDefined();
+  });
+
   it("drops a virtual host that went, and the table of a configuration that went", () => {
     const { tables } = newTables();
     tables.update(configured(host("a"), host("b")));
@@ -85,6 +95,7 @@ function newTables() {
   const built: string[] = [];
   const clock = new FakeClock();
   const tables = new RouteTables((route) => {
+    if (route.name === "bad") throw new Error("bad route");
     built.push(route.name);
     const answer: Response = {
       status: 200,

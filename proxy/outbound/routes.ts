@@ -31,11 +31,13 @@ export class CurrentRoutes {
     if (this.#waiting.length === 1) this.#clock.after(firstRoutesMs, () => this.#settle());
   }
 
-  /** Compiles what changed beside the old table, then swaps by one assignment. Patterns were checked before, so it does not throw. */
+  /**
+   * Compiles what changed beside the old table, then swaps by one assignment. Patterns were checked before, so nothing is
+   * expected to throw; if a route does, the old table stays.
+   */
   update(configuration: RouteConfiguration | undefined): void {
     const before = this.#configuration;
     if (configuration === before) return;
-    this.#configuration = configuration;
     if (configuration === undefined) this.table = undefined;
     else if (this.table === undefined || before === undefined) {
       this.table = compileRoutes(configuration, this.#build);
@@ -43,6 +45,8 @@ export class CurrentRoutes {
       const { changed, removed } = difference(before.virtualHosts, configuration.virtualHosts);
       if (changed.length + removed.length > 0) this.table = this.table.withVirtualHosts(changed, removed);
     }
+    // Only now: what is not in the table must count as news the next time.
+    this.#configuration = configuration;
     // Virtual hosts that come one by one come after their configuration.
     if (configuration !== undefined && (!configuration.vhds || configuration.virtualHosts.length > 0))
       this.#settle();
