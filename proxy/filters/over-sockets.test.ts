@@ -6,6 +6,7 @@ import { createServer } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { systemClock } from "../../common/base/clock.ts";
 import { seededRandom } from "../../common/base/random.ts";
+import type { CircuitBreakerPolicy } from "../../common/model/circuit-breaker.ts";
 import type { ForwardAction, Route } from "../../common/model/route.ts";
 import { toMeshError } from "../errors.ts";
 import { defaultHttpServerSettings } from "../http/http-server.ts";
@@ -105,6 +106,22 @@ async function send(port: number, method: string, body = ""): Promise<{ status: 
   return { status: incoming.statusCode ?? 0, text };
 }
 
+const breaker: CircuitBreakerPolicy = {
+  name: "default/reviews",
+  errorRate: 1,
+  volumeThreshold: 100,
+  windowMs: 10_000,
+  resetMs: 1000,
+  probes: 1,
+  errors: ["5xx", "connect-failure", "reset", "timeout"],
+};
+
+function withBreaker(route: Route, policy: CircuitBreakerPolicy): Route {
+  const action = route.action as ForwardAction;
+  const destinations = action.destinations.map((entry) => ({ ...entry, breaker: policy }));
+  return { ...route, action: { ...action, destinations } };
+}
+
 const policy = { attempts: 2, on: ["5xx"], statusCodes: [], baseIntervalMs: 1, maxIntervalMs: 5 };
 
 describe("filters over sockets", () => {
@@ -152,6 +169,32 @@ describe("filters over sockets", () => {
     const stuck = await upstream((_body, response) => response.write("beginning"));
     const broken = send(await proxy(routeTo(stuck, { timeoutMs: 100 })), "GET");
     await expect(broken).rejects.toThrow();
+  });
+
+  it("answers in the place of a destination that is too slow", async () => {
+    const silent = await upstream(() => {});
+    const body = "review not available";
+    const fallback = { kind: "direct-response", status: 200, body, headers: [] } as const;
+    const slow = withBreaker(routeTo(silent, { timeoutMs: 100 }), { ...breaker, fallback });
+    expect(await send(await proxy(slow), "POST", "hello")).toEqual({ status: 200, text: body });
+  });
+
+  it("answers with what a destination said last before it died, whole, and lets no half answer count", async () => {
+    const text = "w".repeat(300_000);
+    let served = 0;
+    const port = await upstream((_body, response, incoming) => {
+      served++;
+      if (served === 1) response.end(text);
+      else if (served > 2) incoming.socket.destroy();
+      else response.write("half", () => incoming.socket.destroy());
+    });
+    const fallback = { kind: "last-good-response", maxAgeMs: 60_000, maxBytes: 1e6, vary: [] } as const;
+    const proxyPort = await proxy(withBreaker(routeTo(port, {}), { ...breaker, fallback }));
+    expect((await send(proxyPort, "GET")).text === text).toBe(true);
+    await expect(send(proxyPort, "GET")).rejects.toThrow();
+    const kept = await send(proxyPort, "GET");
+    expect([kept.status, kept.text === text]).toEqual([200, true]);
+    expect((await send(proxyPort, "POST")).status).toBe(503);
   });
 
   it("mirrors a long body to one that reads it and one that does not, and the primary sees all of it", async () => {

@@ -34,7 +34,7 @@ it("lets each user's burst and rate through the gateway, and tells the rest to c
     console.log(`rate limit: ${passed} of ${report.requests} passed, ${allowed.toFixed(1)} are allowed`);
     expect(passed).toBeLessThanOrEqual(Math.ceil(allowed));
     // A loaded machine sends late, never early: at least what the bucket held, and most of what came back.
-    expect(passed).toBeGreaterThanOrEqual(Math.floor(allowed * 0.8));
+    expect(passed).toBeGreaterThanOrEqual(Math.floor(Math.min(allowed, report.requests) * 0.8));
     expect(passed + (report.statuses.get(429) ?? 0)).toBe(report.requests);
   }
   const refused = await request(url, { headers: { "end-user": "mara" } });
