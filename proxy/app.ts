@@ -6,12 +6,12 @@ import type { Problem } from "../common/base/problem.ts";
 import { formatProblem } from "../common/base/problem.ts";
 import { systemRandom } from "../common/base/random.ts";
 import type { Workload } from "../common/model/endpoint.ts";
-import type { Listener } from "../common/model/listener.ts";
 import type { SocketAddress } from "../common/model/node.ts";
 import type { Route } from "../common/model/route.ts";
 import { AdminServer } from "./admin/admin-server.ts";
 import { Readiness } from "./admin/readiness.ts";
 import { ClusterManager } from "./cluster/cluster-manager.ts";
+import { openTcp } from "./cluster/open-tcp.ts";
 import { systemResolver } from "./cluster/resolver.ts";
 import type { ProxySettings } from "./config.ts";
 import { ConfigSink } from "./config-sink.ts";
@@ -22,10 +22,12 @@ import { NestedRetries } from "./filters/nested-retries.ts";
 import { RetryBudgets } from "./filters/retry-budget.ts";
 import { buildRouteService } from "./filters/route-service.ts";
 import { noteProgress } from "./first-config.ts";
-import { connectHttp1 } from "./http/http1/client.ts";
+import { clientHttp1, connectHttp1 } from "./http/http1/client.ts";
 import type { Service } from "./http/layer.ts";
 import { acceptInbound } from "./inbound/accept.ts";
 import { idleGraceMs, ListenerSet } from "./listener-set.ts";
+import { connect } from "./net/connect.ts";
+import { TlsClient } from "./net/tls-client.ts";
 import { acceptOutbound } from "./outbound/accept.ts";
 import { RouteTables } from "./outbound/routes.ts";
 import { isOwnAddress } from "./own-address.ts";
@@ -88,9 +90,13 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
   let xds: XdsClient | undefined;
 
   // --- upstream side ---
+  const tlsClient = new TlsClient(clock);
   const clusters: ClusterManager = new ClusterManager({
-    connect: ({ host, port }, timeoutMs, keepalive) =>
-      connectHttp1({ host, port, timeoutMs, keepalive }, clock),
+    connect: async ({ host, port }, timeoutMs, keepalive, tls) => {
+      const target = { host, port, timeoutMs, keepalive };
+      if (tls === undefined) return connectHttp1(target, clock);
+      return clientHttp1(await tlsClient.connect(target, tls.settings, tls.serverName), clock);
+    },
     resolver: systemResolver(),
     pool: settings.pool,
     clock,
@@ -149,14 +155,28 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
     clock,
     drainMs: settings.listenerDrainMs,
     onRejected: telemetry.observeRejected,
-    serviceFor: (listener: Listener) =>
+    certificateRefreshMs: settings.certificateRefreshMs,
+    onCertificateProblem: (listener, why) =>
+      log.warn("certificates are not read anew; the last good ones stay", { listener, why }),
+    openTcp: (proxy) =>
+      openTcp(proxy, {
+        clusters,
+        random,
+        connect: (host, port, timeoutMs) => connect({ host, port, timeoutMs }, clock),
+      }),
+    serviceFor: (listener, chain) =>
       listener.direction === "inbound"
-        ? acceptInbound(listener, {
+        ? acceptInbound(chain, {
             observe: telemetry.inbound,
             readAttempt: nestedRetries.readAttempt,
             build: buildInbound,
           })
-        : acceptOutbound(listener, { observe: telemetry.outbound, self, newRequestId: randomUUID, tables }),
+        : acceptOutbound(listener, chain, {
+            observe: telemetry.outbound,
+            self,
+            newRequestId: randomUUID,
+            tables,
+          }),
   });
 
   // --- config ---

@@ -42,7 +42,7 @@ export class ConfigSink implements ResourceSink {
       for (const name of clustersNamedBy(configuration)) named.add(name);
     for (const { value } of received.listener.values()) {
       for (const { http } of value.filterChains) {
-        if (http.routes.kind !== "inline") continue;
+        if (http?.routes.kind !== "inline") continue;
         for (const name of clustersNamedBy(http.routes.configuration)) named.add(name);
       }
     }

@@ -35,6 +35,8 @@ export interface ProxySettings {
   readonly terminationDrainMs: number;
   /** ms that a listener that was taken away or moved lets its requests finish (Envoy's drain time is 10 min). */
   readonly listenerDrainMs: number;
+  /** ms after which certificate files are looked at again. */
+  readonly certificateRefreshMs: number;
   /** What the access log's %ENVIRONMENT(X)% may print. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly http: HttpServerSettings;
@@ -118,6 +120,7 @@ export function readProxySettings(
     ),
     terminationDrainMs: reader.duration("--drain", options.drain ?? environment["WEFT_DRAIN"] ?? "5s"),
     listenerDrainMs: 60_000,
+    certificateRefreshMs: 5_000,
     environment,
     http: defaultHttpServerSettings,
     pool: defaultPoolSettings,

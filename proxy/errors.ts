@@ -25,6 +25,7 @@ export const errorCatalogue = {
   payload_too_large: { http: 413, grpc: "RESOURCE_EXHAUSTED", flag: "DPE", side: "client", retry: false },
   uri_too_long: { http: 414, grpc: "RESOURCE_EXHAUSTED", flag: "DPE", side: "client", retry: false },
   expectation_failed: { http: 417, grpc: "INTERNAL", flag: "DPE", side: "client", retry: false },
+  misdirected_request: { http: 421, grpc: "UNIMPLEMENTED", flag: "", side: "client", retry: false },
   upgrade_required: { http: 426, grpc: "INTERNAL", flag: "DPE", side: "client", retry: false },
   headers_too_large: { http: 431, grpc: "RESOURCE_EXHAUSTED", flag: "DPE", side: "client", retry: false },
   transfer_encoding_unsupported: {

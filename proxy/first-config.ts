@@ -14,7 +14,7 @@ export function noteProgress(
   if (chains.length === 0) return;
   readiness.done("listeners");
   const hasRoutes = chains.every(({ http }) => {
-    if (http.routes.kind === "inline") return true;
+    if (http === undefined || http.routes.kind === "inline") return true;
     const configuration = routes.get(http.routes.routeConfigName);
     return (
       configuration !== undefined &&

@@ -1,14 +1,13 @@
 import type { Problem } from "../common/base/problem.ts";
 import type { Listener } from "../common/model/listener.ts";
-import type { Service } from "./http/layer.ts";
-import type { OpenListenerParts } from "./open-listener.ts";
+import type { OpenListenerParts, ServiceFor } from "./open-listener.ts";
 import { OpenListener } from "./open-listener.ts";
 
 export interface ListenerSetParts extends OpenListenerParts {
   /** ms that a listener that was removed or moved lets its requests finish. */
   readonly drainMs: number;
-  /** Composes the stack that answers a listener's requests. */
-  readonly serviceFor: (listener: Listener) => Service;
+  /** Composes the stack that answers the requests of a chain. */
+  readonly serviceFor: ServiceFor;
 }
 
 /** The listeners that are open. What config adds is opened before what it takes away is closed. */
@@ -78,15 +77,18 @@ export class ListenerSet {
 
   async #applyOne(listener: Listener): Promise<Problem | undefined> {
     const known = this.#open.get(listener.name);
-    const service = this.#parts.serviceFor(listener);
-    if (known !== undefined && sameAddress(known.listener, listener)) {
-      known.update(listener, service);
-      return undefined;
+    const stays = known !== undefined && sameAddress(known.listener, listener);
+    const opening = stays ? known : new OpenListener(listener, this.#parts);
+    try {
+      await opening.configure(listener, this.#parts.serviceFor);
+    } catch (cause) {
+      return { path: "filterChains", why: (cause as Error).message };
     }
-    const opening = new OpenListener(listener, service, this.#parts);
+    if (stays) return undefined;
     try {
       await opening.open();
     } catch (cause) {
+      opening.stop();
       return { path: "address", why: (cause as Error).message };
     }
     this.#retire(listener.name);

@@ -19,7 +19,7 @@ describe("OpenListener", () => {
     const open = await start(async () => reply("one"));
     const client = await dial(open);
     expect(await client.get()).toContain("one");
-    open.update(listener("test", "r"), async () => reply("two"));
+    await open.configure(listener("test", "r"), () => async () => reply("two"));
     expect(await client.get()).toContain("two");
   });
 
@@ -85,7 +85,16 @@ describe("OpenListener", () => {
 
 async function start(service: (exchange: Exchange) => Promise<Response>, clock = new FakeClock()) {
   const settings = defaultHttpServerSettings;
-  const open = new OpenListener(listener("test", "r"), service, { settings, clock, onRejected: () => {} });
+  const config = listener("test", "r");
+  const open = new OpenListener(config, {
+    settings,
+    clock,
+    certificateRefreshMs: 5_000,
+    onRejected: () => {},
+    onCertificateProblem: () => {},
+    openTcp: () => Promise.reject(new Error("no chain passes bytes on")),
+  });
+  await open.configure(config, () => service);
   await open.open();
   stops.push(() => open.stop());
   return open;

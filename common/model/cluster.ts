@@ -2,6 +2,7 @@ import type { ConnectionPool, RetryBudget } from "./connection-pool.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { OutlierDetection } from "./outlier-detection.ts";
 import type { Source } from "./source.ts";
+import type { ClientTls } from "./tls.ts";
 
 /** A named group of interchangeable endpoints and the policy for calling them (Envoy's Cluster). */
 export interface Cluster {
@@ -14,6 +15,8 @@ export interface Cluster {
   readonly connectionPool?: ConnectionPool;
   readonly outlierDetection?: OutlierDetection;
   readonly retryBudget?: RetryBudget;
+  /** Absent: plain text. */
+  readonly tls?: ClientTls;
   /** The DestinationRule that shaped it, else the resource that made the service. */
   readonly source?: Source;
   /** The service behind it, for metric labels. Absent on inbound and passthrough clusters. */

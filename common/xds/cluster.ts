@@ -5,6 +5,7 @@ import { adsConfigSource } from "./config-source.ts";
 import { fromLocalities, toLocalities } from "./endpoint.ts";
 import messages from "./generated/messages.js";
 import { fromLoadBalancerFields, loadBalancerWord, toLoadBalancerFields } from "./load-balancer.ts";
+import { fromClientSocket, toClientSocket } from "./tls.ts";
 import type { Json } from "./weft-metadata.ts";
 import { fromWeftMetadata, sourceFromJson, sourceToJson, text, toWeftMetadata } from "./weft-metadata.ts";
 import type { Reading } from "./wire.ts";
@@ -20,13 +21,7 @@ const clusterType = "envoy.config.cluster.v3.Cluster";
 const defaultConnectTimeoutMs = 5000;
 
 /** Unknown fields that decide where a connection goes and how it is protected; ignoring them would send traffic astray. */
-const decisiveFields = [
-  "clusterType",
-  "transportSocket",
-  "transportSocketMatches",
-  "filters",
-  "loadBalancingPolicy",
-];
+const decisiveFields = ["clusterType", "transportSocketMatches", "filters", "loadBalancingPolicy"];
 
 export function encodeCluster(cluster: Cluster): Uint8Array {
   const policy = toClusterPolicy(cluster);
@@ -42,6 +37,7 @@ export function encodeCluster(cluster: Cluster): Uint8Array {
     ...toLoadBalancerFields(cluster),
     connectTimeout: toDuration(cluster.connectTimeoutMs),
     ...policy,
+    ...(cluster.tls ? { transportSocket: toClientSocket(cluster.tls) } : {}),
     ...(cluster.loadBalancer.weighsLocalities
       ? { commonLbConfig: { ...policy.commonLbConfig, localityWeightedLbConfig: {} } }
       : {}),
@@ -61,12 +57,15 @@ function fromCluster(message: WireCluster, reading: Reading): Cluster {
   const source = sourceFromJson(weft.source);
   const service = serviceFromJson(weft.service);
   const subset = text(weft, "subset");
+  const socket = message.transportSocket;
+  const tls = socket ? fromClientSocket(socket, "transportSocket", reading) : undefined;
   return {
     name: message.name ?? "",
     discovery: fromDiscovery(message, reading),
     loadBalancer: fromLoadBalancerFields(message, weft, reading),
     connectTimeoutMs: message.connectTimeout ? fromDuration(message.connectTimeout) : defaultConnectTimeoutMs,
     ...fromClusterPolicy(message, reading),
+    ...(tls ? { tls } : {}),
     ...(source ? { source } : {}),
     ...(service ? { service } : {}),
     ...(subset === undefined ? {} : { subset }),

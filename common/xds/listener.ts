@@ -1,9 +1,17 @@
 import type { Result } from "../base/result.ts";
-import type { FilterChain, HttpConnectionManager, Listener, RouteSource } from "../model/listener.ts";
+import type {
+  FilterChain,
+  HttpConnectionManager,
+  Listener,
+  RouteSource,
+  TcpProxy,
+} from "../model/listener.ts";
 import { adsConfigSource } from "./config-source.ts";
 import { corsFilter, faultFilter } from "./filter-config.ts";
 import messages from "./generated/messages.js";
 import { fromRouteConfiguration, toRouteConfiguration } from "./route.ts";
+import { fromTcpProxy, tcpProxyType, toTcpProxy } from "./tcp-proxy.ts";
+import { fromServerSocket, toServerSocket } from "./tls.ts";
 import { fromWeftMetadata, sourceFromJson, sourceToJson, text, toWeftMetadata } from "./weft-metadata.ts";
 import type { Reading } from "./wire.ts";
 import { anyType, decodeMessage, packAny, readMessage, toDuration } from "./wire.ts";
@@ -18,8 +26,10 @@ const { Cors } = messages.envoy.extensions.filters.http.cors.v3;
 const { Router } = messages.envoy.extensions.filters.http.router.v3;
 const { HttpConnectionManager: ManagerCodec } =
   messages.envoy.extensions.filters.network.http_connection_manager.v3;
+const { TlsInspector } = messages.envoy.extensions.filters.listener.tls_inspector.v3;
 const ListenerCodec = messages.envoy.config.listener.v3.Listener;
 
+const inspectorType = "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector";
 const managerType = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 const filterTypes = {
   cors: "envoy.extensions.filters.http.cors.v3.Cors",
@@ -39,12 +49,22 @@ export function encodeListener(listener: Listener): Uint8Array {
     name: listener.name,
     address: { socketAddress: { address: listener.address, portValue: listener.port } },
     filterChains: listener.filterChains.map((chain) => toFilterChain(chain, isGateway)),
+    ...(listener.filterChains.some(namesServers)
+      ? {
+          listenerFilters: [
+            {
+              name: "envoy.filters.listener.tls_inspector",
+              typedConfig: packAny(inspectorType, TlsInspector, {}),
+            },
+          ],
+        }
+      : {}),
     trafficDirection: listener.direction === "inbound" ? 1 : 2,
     ...(metadata ? { metadata } : {}),
   }).finish();
 }
 
-/** Listeners that do other things than HTTP, or choose their filter chain by a predicate, are refused. Never throws. */
+/** Listeners that choose their filter chain by something else than the TLS server name are refused. Never throws. */
 export function decodeListener(bytes: Uint8Array): Result<Listener> {
   return readMessage(ListenerCodec, bytes, fromListener);
 }
@@ -64,14 +84,14 @@ function fromListener(message: WireListener, reading: Reading): Listener {
     ...(message.filterChains ?? []),
     ...(message.defaultFilterChain ? [message.defaultFilterChain] : []),
   ];
-  if (wireChains.length !== 1)
-    reading.problem("filterChains", `has ${wireChains.length} chains; exactly 1 is supported`);
+  if (wireChains.length === 0) reading.problem("filterChains", "is empty");
+  refuseForeignListenerFilters(message, reading);
   const weft = fromWeftMetadata(message.metadata);
   const source = sourceFromJson(weft.source);
   const filterChains: FilterChain[] = [];
   for (const [index, chain] of wireChains.entries()) {
-    const http = fromFilterChain(chain, `filterChains[${index}]`, reading);
-    if (http) filterChains.push({ name: chain.name ?? "", http });
+    const read = fromFilterChain(chain, `filterChains[${index}]`, reading);
+    if (read) filterChains.push(read);
   }
   return {
     name: message.name ?? "",
@@ -86,28 +106,53 @@ function fromListener(message: WireListener, reading: Reading): Listener {
   };
 }
 
+function namesServers({ serverNames = [] }: FilterChain): boolean {
+  return serverNames.length > 0;
+}
+
 function toFilterChain(chain: FilterChain, isGateway: boolean): WireFilterChain {
   return {
     name: chain.name,
+    ...(namesServers(chain) ? { filterChainMatch: { serverNames: [...chain.serverNames!] } } : {}),
+    ...(chain.tls ? { transportSocket: toServerSocket(chain.tls) } : {}),
     filters: [
-      {
-        name: "envoy.filters.network.http_connection_manager",
-        typedConfig: packAny(managerType, ManagerCodec, toManager(chain.http, isGateway)),
-      },
+      chain.http
+        ? {
+            name: "envoy.filters.network.http_connection_manager",
+            typedConfig: packAny(managerType, ManagerCodec, toManager(chain.http, isGateway)),
+          }
+        : toTcpProxy(chain.tcp),
     ],
   };
 }
 
-function fromFilterChain(
-  chain: WireFilterChain,
-  path: string,
-  reading: Reading,
-): HttpConnectionManager | undefined {
+/** The server name is always read where a chain asks for it, so the filter that reads it for Envoy says nothing new. */
+function refuseForeignListenerFilters({ listenerFilters }: WireListener, reading: Reading): void {
+  for (const [index, filter] of (listenerFilters ?? []).entries()) {
+    const type = anyType(filter.typedConfig);
+    if (type !== inspectorType)
+      reading.problem(`listenerFilters[${index}]`, `the filter ${JSON.stringify(type)} is not supported`);
+  }
+}
+
+function fromFilterChain(chain: WireFilterChain, path: string, reading: Reading): FilterChain | undefined {
   reading.refuseUnknown(chain, "envoy.config.listener.v3.FilterChain", path);
+  const serverNames = fromMatch(chain, `${path}.filterChainMatch`, reading);
+  const socket = chain.transportSocket;
+  const tls = socket ? fromServerSocket(socket, `${path}.transportSocket`, reading) : undefined;
+  const head = {
+    name: chain.name ?? "",
+    ...(serverNames.length > 0 ? { serverNames } : {}),
+    ...(tls ? { tls } : {}),
+  };
   const [filter, ...others] = chain.filters ?? [];
   const at = `${path}.filters[0]`;
   if (others.length > 0) reading.problem(`${path}.filters`, "has more than one network filter");
   const type = anyType(filter?.typedConfig);
+  if (filter && type === tcpProxyType) {
+    const tcp: TcpProxy | undefined = fromTcpProxy(filter, at, reading);
+    return tcp && { ...head, tcp };
+  }
   if (!filter || type !== managerType) {
     reading.problem(
       at,
@@ -116,7 +161,27 @@ function fromFilterChain(
     return undefined;
   }
   const manager = decodeMessage(ManagerCodec, filter.typedConfig?.value ?? new Uint8Array(), at, reading);
-  return manager && fromManager(manager, at, reading);
+  return manager && { ...head, http: fromManager(manager, at, reading) };
+}
+
+/** A predicate that is not understood would let a chain take what is not meant for it. */
+function fromMatch({ filterChainMatch: match }: WireFilterChain, path: string, reading: Reading): string[] {
+  if (!match) return [];
+  reading.refuseUnknown(match, "envoy.config.listener.v3.FilterChainMatch", path);
+  const transport = match.transportProtocol ?? "";
+  if (transport !== "" && !(transport === "tls" && (match.serverNames ?? []).length > 0))
+    reading.problem(`${path}.transportProtocol`, 'is supported as "tls" beside serverNames only');
+  const set: Readonly<Record<string, boolean>> = {
+    destinationPort: !!match.destinationPort,
+    addressSuffix: !!match.addressSuffix,
+    suffixLen: !!match.suffixLen,
+    sourceType: !!match.sourceType,
+    sourcePorts: (match.sourcePorts ?? []).length > 0,
+    applicationProtocols: (match.applicationProtocols ?? []).length > 0,
+  };
+  for (const [name, isSet] of Object.entries(set))
+    if (isSet) reading.problem(`${path}.${name}`, "is not supported");
+  return (match.serverNames ?? []).map((name) => name.toLowerCase());
 }
 
 function toManager(http: HttpConnectionManager, isGateway: boolean): WireManager {

@@ -129,10 +129,36 @@ describe("other resources", () => {
   const address = { socketAddress: { address: "127.0.0.1", portValue: 80 } };
 
   it("refuse a cluster whose TLS settings would be lost", () => {
-    const bytes = Cluster.encode({ name: "a", type: 0, $unknowns: unknownField(24) }).finish();
-    expect(decodeCluster(bytes)).toMatchObject({
-      ok: false,
-      problems: [{ why: expect.stringMatching(/^transportSocket of/) }],
+    const { UpstreamTlsContext } = messages.envoy.extensions.transport_sockets.tls.v3;
+    const type = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
+    const problemsOf = (typedConfig: ReturnType<typeof packAny>) => {
+      const transportSocket = { name: "tls", typedConfig };
+      const decoded = decodeCluster(Cluster.encode({ name: "a", type: 0, transportSocket }).finish());
+      return decoded.ok ? [] : decoded.problems.map(({ path, why }) => `${path}: ${why}`);
+    };
+    expect(problemsOf({ type_url: "x/envoy.alts", value: new Uint8Array() })).toEqual([
+      'transportSocket: the transport socket "envoy.alts" is not supported',
+    ]);
+    const validationContext = {
+      trustedCa: { inlineString: "PEM" },
+      verifyCertificateHash: ["aa"],
+      matchTypedSubjectAltNames: [{ sanType: 2 as const, matcher: { prefix: "a" } }],
+    };
+    const context = { commonTlsContext: { validationContext, $unknowns: unknownField(6) } };
+    expect(problemsOf(packAny(type, UpstreamTlsContext, context))).toEqual([
+      expect.stringMatching(/^transportSocket.commonTlsContext: tlsCertificateSdsSecretConfigs of/),
+      "transportSocket.validationContext.verifyCertificateHash: is not supported",
+      "transportSocket.validationContext.trustedCa: must be a file name",
+      "transportSocket.validationContext.matchTypedSubjectAltNames[0]: only exact names are supported",
+    ]);
+  });
+
+  it("take a cluster that Envoy would not verify as one", () => {
+    const { UpstreamTlsContext } = messages.envoy.extensions.transport_sockets.tls.v3;
+    const type = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
+    const transportSocket = { name: "tls", typedConfig: packAny(type, UpstreamTlsContext, { sni: "a" }) };
+    expect(decodeCluster(Cluster.encode({ name: "a", type: 0, transportSocket }).finish())).toMatchObject({
+      value: { tls: { sni: "a", subjectAltNames: [], insecureSkipVerify: true } },
     });
   });
 
@@ -142,7 +168,7 @@ describe("other resources", () => {
     });
   });
 
-  it("refuse a filter chain that has a predicate, or does something else than HTTP", () => {
+  it("refuse a filter chain that is chosen by more than the server name, or does something else than HTTP and TCP", () => {
     const manager =
       messages.envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager;
     const type = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
@@ -153,11 +179,19 @@ describe("other resources", () => {
         rds: { routeConfigName: "r", configSource: { ads: {} } },
       }),
     };
-    const chain = { filters: [http], $unknowns: unknownField(1) };
+    const filterChainMatch = {
+      serverNames: ["a"],
+      applicationProtocols: ["h2"],
+      $unknowns: unknownField(3),
+    };
+    const chain = { filters: [http], filterChainMatch };
     expect(
       decodeListener(Listener.encode({ name: "l", address, filterChains: [chain] }).finish()),
     ).toMatchObject({
-      problems: [{ path: "filterChains[0]", why: expect.stringMatching(/^filterChainMatch of/) }],
+      problems: [
+        { path: "filterChains[0].filterChainMatch", why: expect.stringMatching(/^prefixRanges of/) },
+        { path: "filterChains[0].filterChainMatch.applicationProtocols" },
+      ],
     });
     const tcp = { name: "tcp", typedConfig: { type_url: "x/envoy.tcp", value: new Uint8Array() } };
     expect(

@@ -4,7 +4,7 @@ import type { BreakerFallback, CircuitBreakerPolicy } from "../model/circuit-bre
 import type { Cluster, LoadBalancer } from "../model/cluster.ts";
 import type { ConnectionPool } from "../model/connection-pool.ts";
 import type { Endpoint, EndpointSet, Labels } from "../model/endpoint.ts";
-import type { Listener } from "../model/listener.ts";
+import type { FilterChain, Listener } from "../model/listener.ts";
 import type { ProxyNode } from "../model/node.ts";
 import { proxyNodeId } from "../model/node.ts";
 import type { OutlierDetection } from "../model/outlier-detection.ts";
@@ -19,6 +19,8 @@ import type {
   VirtualHost,
 } from "../model/route.ts";
 import type { StringMatch } from "../model/string-match.ts";
+import type { ClientTls, ServerTls } from "../model/tls.ts";
+import { tlsVersions } from "../model/tls.ts";
 import { aggregatedDiscoveryService } from "./ads.ts";
 import { decodeCluster, encodeCluster } from "./cluster.ts";
 import { decodeEndpoints, encodeEndpoints } from "./endpoint.ts";
@@ -325,6 +327,34 @@ const loadBalancer = fc.oneof(
   fc.record({ kind: fc.constant("ring-hash" as const), minimumRingSize: fc.nat({ max: 8_388_608 }) }),
   fc.record({ kind: fc.constant("maglev" as const), tableSize: fc.constantFrom(251, 65_537, 5_000_011) }),
 ) as fc.Arbitrary<LoadBalancer>;
+const file = word.map((name) => `/etc/${name}.pem`);
+const keyPair = fc.record({ certificateFile: file, privateKeyFile: file });
+const clientTls = record<ClientTls>(
+  {
+    sni: word,
+    caFile: file,
+    certificate: keyPair,
+    subjectAltNames: fc.oneof(
+      fc.constant([]),
+      fc.array(
+        word.map((name) => `spiffe://${name}`),
+        { minLength: 1, maxLength: 2 },
+      ),
+    ),
+    insecureSkipVerify: fc.constant(false),
+  },
+  ["sni", "caFile", "certificate"],
+);
+const serverTls = record<ServerTls>(
+  {
+    certificate: keyPair,
+    clientCaFile: file,
+    minVersion: fc.constantFrom(...tlsVersions),
+    maxVersion: fc.constantFrom(...tlsVersions),
+    cipherSuites: fc.array(word, { maxLength: 2 }),
+  },
+  ["clientCaFile", "minVersion", "maxVersion"],
+);
 const anyCluster = record<Cluster>(
   {
     name: word,
@@ -338,15 +368,40 @@ const anyCluster = record<Cluster>(
     connectionPool,
     outlierDetection,
     retryBudget,
+    tls: clientTls,
     source,
     service: fc.record({ hostname: word, name: word, namespace: word }),
     subset: word,
   },
-  ["connectionPool", "outlierDetection", "retryBudget", "source", "service", "subset"],
+  ["connectionPool", "outlierDetection", "retryBudget", "tls", "source", "service", "subset"],
 );
 /** Requests to original-dst clusters name their address, so there is nothing to balance. */
 const cluster = anyCluster.map((made) =>
   made.discovery.kind === "original-dst" ? { ...made, loadBalancer: { kind: "passthrough" as const } } : made,
+);
+const chainHead = record<Pick<FilterChain, "name" | "serverNames" | "tls">>(
+  { name: word, serverNames: fc.array(word, { minLength: 1, maxLength: 2 }), tls: serverTls },
+  ["serverNames", "tls"],
+);
+const filterChain: fc.Arbitrary<FilterChain> = fc.oneof(
+  fc
+    .tuple(
+      chainHead,
+      fc.record({
+        statPrefix: word,
+        routes: fc.oneof(
+          fc.record({ kind: fc.constant("rds" as const), routeConfigName: word }),
+          fc.record({ kind: fc.constant("inline" as const), configuration }),
+        ),
+      }),
+    )
+    .map(([head, http]) => ({ ...head, http })),
+  fc
+    .tuple(chainHead, word, fc.array(word, { minLength: 2, maxLength: 3 }))
+    .map(([head, statPrefix, clusters]) => ({
+      ...head,
+      tcp: { statPrefix, destinations: clusters.map((cluster, at) => ({ cluster, weight: at + 1 })) },
+    })),
 );
 const listener = record<Listener>(
   {
@@ -354,18 +409,7 @@ const listener = record<Listener>(
     address: fc.ipV4(),
     port,
     direction: fc.constantFrom("outbound", "inbound", "gateway"),
-    filterChains: fc
-      .record({
-        name: word,
-        http: fc.record({
-          statPrefix: word,
-          routes: fc.oneof(
-            fc.record({ kind: fc.constant("rds" as const), routeConfigName: word }),
-            fc.record({ kind: fc.constant("inline" as const), configuration }),
-          ),
-        }),
-      })
-      .map((chain) => [chain]),
+    filterChains: fc.array(filterChain, { minLength: 1, maxLength: 3 }),
     source,
   },
   ["source"],

@@ -18,7 +18,14 @@ export function referencesOf(resource: Resource<CompiledVirtualService>): readon
   const { compiled } = resource;
   let references = known.get(compiled);
   if (references === undefined) {
-    references = compiled.http.flatMap((rule, index): Reference[] => {
+    const ofTls = (compiled.tls ?? []).flatMap(({ destinations, source }, index) =>
+      destinations.map(({ destination }, place) => ({
+        ...destination,
+        path: `spec.tls[${index}].route[${place}].destination`,
+        source,
+      })),
+    );
+    const ofHttp = compiled.http.flatMap((rule, index): Reference[] => {
       const action = rule.route?.action;
       if (action?.kind !== "forward") return [];
       const at = `spec.http[${index}]`;
@@ -36,6 +43,7 @@ export function referencesOf(resource: Resource<CompiledVirtualService>): readon
         })),
       ];
     });
+    references = [...ofHttp, ...ofTls];
     known.set(compiled, references);
   }
   return references;

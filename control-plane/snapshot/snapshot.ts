@@ -8,7 +8,7 @@ import type { CompiledSubset, TrafficPolicy } from "../resources/destination-rul
 import type { CompiledServer } from "../resources/gateway/compiled.ts";
 import type { Resource, ResourceKey } from "../resources/resource.ts";
 import type { CompiledSidecar, OutboundPolicy } from "../resources/sidecar/compiled.ts";
-import type { CompiledHttpMatch } from "../resources/virtual-service/compiled.ts";
+import type { CompiledHttpMatch, CompiledTlsRule } from "../resources/virtual-service/compiled.ts";
 import type { DestinationRuleIndex } from "./destination-rules.ts";
 import type { Held, ResourceProblem } from "./problems.ts";
 import type { RateLimitIndex } from "./rate-limits.ts";
@@ -100,6 +100,7 @@ export interface MeshVirtualService {
   readonly gateways: readonly string[];
   readonly exportTo: readonly string[];
   readonly rules: readonly MeshRule[];
+  readonly tls?: readonly CompiledTlsRule[];
 }
 
 /** An http rule ready to become routes: one per match. */

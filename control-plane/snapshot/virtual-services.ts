@@ -97,7 +97,10 @@ export function virtualServiceProblems(
   for (const [host, same] of index.byHost) {
     for (const [position, self] of same.entries()) {
       const others = same.filter(
-        (other) => other !== self && other.gateways.some((gateway) => self.gateways.includes(gateway)),
+        (other) =>
+          other !== self &&
+          overlap(other, self) &&
+          other.gateways.some((gateway) => self.gateways.includes(gateway)),
       );
       for (const other of others) {
         const isFirst = position < same.indexOf(other);
@@ -113,6 +116,12 @@ export function virtualServiceProblems(
     }
   }
   return problems;
+}
+
+/** Rules for requests and rules for TLS connections don't meet. */
+function overlap(one: MeshVirtualService, other: MeshVirtualService): boolean {
+  const bothRoute = one.rules.length > 0 && other.rules.length > 0;
+  return bothRoute || (one.tls !== undefined && other.tls !== undefined);
 }
 
 /** Warns of delegate rules that no request can reach. */
@@ -152,7 +161,7 @@ function join(
     if (rule.route === undefined) return [];
     return [{ name: rule.name, source: rule.source, matches: rule.matches, route: rule.route }];
   });
-  const { hosts, gateways, exportTo } = root.compiled;
+  const { hosts, gateways, exportTo, tls } = root.compiled;
   return {
     key: keyOf(root),
     createdAt: root.createdAt,
@@ -160,6 +169,7 @@ function join(
     gateways,
     exportTo,
     rules: rules.map((rule) => withLimits(withBreaker(rule, breakers), limits)),
+    ...(tls && { tls }),
   };
 }
 

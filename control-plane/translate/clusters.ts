@@ -1,6 +1,7 @@
 import type { Cluster, ClusterDiscovery } from "../../common/model/cluster.ts";
 import { clusterName } from "../../common/model/cluster.ts";
 import type { Endpoint, EndpointSet } from "../../common/model/endpoint.ts";
+import type { ClientTls } from "../../common/model/tls.ts";
 import { hasLabels } from "../snapshot/endpoints.ts";
 import { keepElements, reuseIn } from "../snapshot/reuse.ts";
 import type {
@@ -97,7 +98,11 @@ function makeCluster(
   const { hashPolicy: _, locality, ...balancer } = policy.loadBalancer ?? defaultLoadBalancer;
   const endpoints = locality ? placeEndpoints(open, locality, vantage) : open;
   const { connectTimeoutMs = defaultConnectTimeoutMs, ...pool } = policy.connectionPool ?? {};
-  const discovery = discoveryOf(service, endpoints);
+  // Istio's PASSTHROUGH: no balancing at all, each request goes to the address that it names.
+  const isPassthrough = balancer.kind === "passthrough";
+  const discovery: ClusterDiscovery = isPassthrough
+    ? { kind: "original-dst" }
+    : discoveryOf(service, endpoints);
   const cluster: Cluster = {
     name,
     discovery,
@@ -108,6 +113,7 @@ function makeCluster(
     connectTimeoutMs,
     ...(Object.keys(pool).length > 0 && { connectionPool: pool }),
     ...(policy.outlierDetection && { outlierDetection: policy.outlierDetection }),
+    ...(policy.tls && policy.tls !== "disable" && { tls: withServerName(policy.tls, service) }),
     ...(policy.retryBudget && { retryBudget: policy.retryBudget }),
     source: subset?.source ?? rule?.source ?? service.source,
     service: serviceName(service),
@@ -139,8 +145,13 @@ function mergePolicy(
   const forPort = ports?.find((entry) => entry.port === port);
   if (forPort === undefined) return merged;
   const { port: _, ...fields } = forPort;
-  const { loadBalancer: _l, connectionPool: _c, outlierDetection: _o, ...unshared } = merged;
+  const { loadBalancer: _l, connectionPool: _c, outlierDetection: _o, tls: _t, ...unshared } = merged;
   return { ...unshared, ...fields };
+}
+
+/** Without an SNI of its own the host is asked for; of a wildcard only the proxy knows which, at each request. */
+function withServerName(tls: ClientTls, { hostname }: MeshService): ClientTls {
+  return tls.sni !== undefined || hostname.startsWith("*") ? tls : { sni: hostname, ...tls };
 }
 
 function discoveryOf({ resolution }: MeshService, endpoints: readonly Endpoint[]): ClusterDiscovery {

@@ -40,13 +40,20 @@ export function explainRequest(
   port = 80,
 ): RequestExplanation | undefined {
   const resources = translate(snapshot, nodeOf(asker));
-  const name = asker.kind === "sidecar" ? httpProxy : routeConfigurationName(port);
-  const configuration = completeRouteConfiguration(resources, name);
-  if (configuration === undefined) return undefined;
-  const explanation = explainRoute(
-    compileRoutes(configuration, () => undefined),
-    request,
+  const plain = asker.kind === "sidecar" ? httpProxy : routeConfigurationName(port);
+  // Behind an HTTPS port there are several: the one that knows the host is the one whose server name a client would ask for.
+  const names = [...resources.routeConfigurations.keys()].filter(
+    (name) => name === plain || name.startsWith(`https.${port}.`),
   );
+  const explained = names.flatMap((name) => {
+    const configuration = completeRouteConfiguration(resources, name);
+    if (configuration === undefined) return [];
+    const table = compileRoutes(configuration, () => undefined);
+    return [{ configuration, explanation: explainRoute(table, request) }];
+  });
+  const found = explained.find(({ explanation }) => explanation.virtualHost !== undefined) ?? explained[0];
+  if (found === undefined) return undefined;
+  const { configuration, explanation } = found;
   const leftOut = leftOutFor(resources.skipped, request.authority, explanation.virtualHost?.name);
   const { virtualHost } = explanation;
   const hint =

@@ -1,10 +1,18 @@
-import type { Listener } from "../../common/model/listener.ts";
+import type { FilterChain, Listener } from "../../common/model/listener.ts";
 import type { ProxyNode } from "../../common/model/node.ts";
 import type { VirtualHost } from "../../common/model/route.ts";
 import { hasLabels } from "../snapshot/endpoints.ts";
 import { gatewayName } from "../snapshot/gateways.ts";
 import { intersect, isVisible } from "../snapshot/hosts.ts";
 import type { CompiledServer, MeshGateway, MeshVirtualService, Snapshot } from "../snapshot/snapshot.ts";
+import type { BoundServer } from "./gateway-tls.ts";
+import {
+  httpsChain,
+  passthroughChains,
+  redirectHost,
+  ServerNames,
+  tlsRouteConfigurationName,
+} from "./gateway-tls.ts";
 import { findHashing } from "./hash-policies.ts";
 import { meshView } from "./mesh-view.ts";
 import type { SkippedRule } from "./proxy-resources.ts";
@@ -20,11 +28,6 @@ export interface GatewayResources {
   readonly skipped: readonly SkippedRule[];
 }
 
-interface BoundServer {
-  readonly gateway: MeshGateway;
-  readonly server: CompiledServer;
-}
-
 /** All Gateways whose selector this proxy's labels satisfy, in any namespace; several on one port share its listener. */
 export function translateGateway(snapshot: Snapshot, node: ProxyNode): GatewayResources {
   const bound = snapshot.gateways
@@ -36,11 +39,18 @@ export function translateGateway(snapshot: Snapshot, node: ProxyNode): GatewayRe
   const clusters = new Set<string>();
   const ports = [...Map.groupBy(bound, ({ server }) => server.port)].sort(([a], [b]) => a - b);
   for (const [port, servers] of ports) {
-    listeners.push(gatewayListener(node, port, servers));
-    const hosts = portHosts(snapshot, node, port, servers, skipped);
-    virtualHosts.set(routeConfigurationName(port), hosts);
-    for (const { routes } of hosts.values())
-      for (const name of routes.flatMap(clustersOf)) clusters.add(name);
+    const chains = portChains(snapshot, node, servers);
+    if (chains.length > 0) listeners.push(gatewayListener(node, port, servers, chains));
+    for (const { tcp } of chains) for (const { cluster } of tcp?.destinations ?? []) clusters.add(cluster);
+    // Each HTTPS server has routes of its own, so what one of the port's servers admits is not left out.
+    bindHosts(snapshot, node, port, servers, skipped);
+    for (const [name, group] of Map.groupBy(servers, routeConfigurationOf)) {
+      if (name === undefined || !chains.some((chain) => chain.name === name)) continue;
+      const hosts = portHosts(snapshot, node, port, group, skipped);
+      virtualHosts.set(name, hosts);
+      for (const { routes } of hosts.values())
+        for (const name of routes.flatMap(clustersOf)) clusters.add(name);
+    }
   }
   return { listeners, virtualHosts, clusters, skipped: distinct(skipped) };
 }
@@ -55,15 +65,49 @@ export function routeConfigurationName(port: number): string {
   return `http.${port}`;
 }
 
-function gatewayListener(node: ProxyNode, port: number, servers: readonly BoundServer[]): Listener {
+function routeConfigurationOf(bound: BoundServer): string | undefined {
+  const { protocol, port } = bound.server;
+  if (protocol === "passthrough") return undefined;
+  return protocol === "https" ? tlsRouteConfigurationName(bound) : routeConfigurationName(port);
+}
+
+/** All plain servers of a port share one chain; every TLS server has its own, by server name. */
+function portChains(
+  snapshot: Snapshot,
+  node: ProxyNode,
+  servers: readonly BoundServer[],
+): readonly FilterChain[] {
+  const { services } = meshView(snapshot, node);
+  const names = new ServerNames();
+  const chains = servers.flatMap((bound): readonly FilterChain[] => {
+    if (bound.server.protocol === "https") {
+      const chain = httpsChain(bound, names);
+      return chain === undefined ? [] : [chain];
+    }
+    if (bound.server.protocol !== "passthrough") return [];
+    const virtuals = snapshot.virtualServices.all;
+    return passthroughChains(bound, virtuals, node, names, (hostname) => services.get(hostname));
+  });
+  const plain = servers.find(({ server }) => server.protocol === "http");
+  // Without server names there is nothing to tell plain HTTP and TLS for any name apart; TLS for any name wins.
+  if (plain === undefined || chains.some(({ serverNames }) => serverNames === undefined)) return chains;
+  const name = routeConfigurationName(plain.server.port);
+  return [{ name, http: { statPrefix: name, routes: { kind: "rds", routeConfigName: name } } }, ...chains];
+}
+
+function gatewayListener(
+  node: ProxyNode,
+  port: number,
+  servers: readonly BoundServer[],
+  filterChains: readonly FilterChain[],
+): Listener {
   const binding = node.bindings.servers.get(port) ?? { host: "0.0.0.0", port };
-  const name = routeConfigurationName(port);
   return {
     name: `0.0.0.0_${port}`,
     address: binding.host,
     port: binding.port,
     direction: "gateway",
-    filterChains: [{ name, http: { statPrefix: name, routes: { kind: "rds", routeConfigName: name } } }],
+    filterChains,
     source: servers[0]!.server.source,
   };
 }
@@ -84,7 +128,7 @@ function portHosts(
   const { services } = meshView(snapshot, node);
   const hashing = findHashing(snapshot, node.namespace);
   const hosts = new Map<string, VirtualHost>();
-  for (const [host, bindings] of bindHosts(snapshot, node, port, servers, skipped)) {
+  for (const [host, bindings] of bindHosts(snapshot, node, port, servers, [])) {
     const name = `${host}:${port}`;
     // A rule may be narrowed to one of several Gateways on this port, so each Gateway's share is translated for itself.
     const shares = runsByGateway(bindings).flatMap((same) => {
@@ -109,6 +153,11 @@ function portHosts(
       routes: [first, ...others].flatMap((share) => share.virtualHost.routes),
     };
     hosts.set(name, others.length === 0 ? first.virtualHost : merged);
+  }
+  for (const bound of servers.filter(({ server }) => server.httpsRedirect)) {
+    const own = bound.server.hosts.map(({ host }) => host);
+    const admitted = [...bindHosts(snapshot, node, port, [bound], []).keys()];
+    for (const host of [...own, ...admitted]) hosts.set(`${host}:${port}`, redirectHost(host, bound));
   }
   return hosts;
 }

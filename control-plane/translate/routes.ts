@@ -161,7 +161,8 @@ function portOf(
   return port ?? chosen?.number ?? requestPort ?? 80;
 }
 
-function referenceName(
+/** The cluster that a reference names for a request that came to `requestPort`. */
+export function referenceName(
   reference: ServiceReference,
   requestPort: number | undefined,
   find: FindService,

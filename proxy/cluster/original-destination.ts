@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import type { CancelTimer } from "../../common/base/clock.ts";
+import type { ClientTls } from "../../common/model/tls.ts";
 import { meshError } from "../errors.ts";
 import type { Exchange } from "../http/exchange.ts";
 import { EndpointState, endpointKey } from "./endpoint-state.ts";
@@ -14,11 +15,21 @@ export class OriginalDestination {
   readonly #parts: ClusterParts;
   readonly #connectTimeoutMs: () => number;
   readonly #load: ClusterLoad;
+  readonly #tls: ClientTls | undefined;
+  readonly #port: number | undefined;
   readonly #byAuthority = new Map<string, Found>();
   readonly #endpoints = new Map<string, EndpointState>();
   #cancelSweep: CancelTimer | undefined = undefined;
 
-  constructor(parts: ClusterParts, connectTimeoutMs: () => number, load: ClusterLoad) {
+  constructor(
+    parts: ClusterParts,
+    connectTimeoutMs: () => number,
+    load: ClusterLoad,
+    tls: ClientTls | undefined,
+    port: number | undefined,
+  ) {
+    this.#tls = tls;
+    this.#port = port;
     this.#parts = parts;
     this.#connectTimeoutMs = connectTimeoutMs;
     this.#load = load;
@@ -50,23 +61,28 @@ export class OriginalDestination {
   }
 
   async #resolve(key: string, exchange: Exchange): Promise<EndpointState> {
-    const target = parseAuthority(exchange.authority, exchange.scheme === "https" ? 443 : 80);
-    if (target === undefined) throw meshError("no_route", "authority_names_no_address");
+    const named = parseAuthority(exchange.authority, exchange.scheme === "https" ? 443 : 80);
+    if (named === undefined) throw meshError("no_route", "authority_names_no_address");
+    // A route may send to another port of the service than the one that was asked for.
+    const target = { host: named.host, port: this.#port ?? named.port };
     const { addresses } = await this.#parts.resolver.resolve(target.host).catch((cause: unknown) => {
       throw meshError("no_healthy_upstream", "name_not_resolved", cause);
     });
     const address = addresses.find((candidate) => isIP(candidate) !== 0);
     if (address === undefined) throw meshError("no_healthy_upstream", "name_not_resolved");
     if (this.#parts.isOwnListener(address, target.port)) throw meshError("no_route", "loop_to_own_listener");
-    const state = this.#stateOf(address, target.port);
+    const state = this.#stateOf(address, target.port, target.host);
     if (this.#byAuthority.size >= maxAuthorities) this.#byAuthority.clear();
     this.#byAuthority.set(key, { state, isUsed: true });
     this.#cancelSweep ??= this.#parts.clock.every(sweepMs, () => this.#sweep());
     return state;
   }
 
-  #stateOf(address: string, port: number): EndpointState {
-    const key = endpointKey({ address, port });
+  #stateOf(address: string, port: number, host: string): EndpointState {
+    const settings = this.#tls;
+    const tls = settings && { settings, serverName: host };
+    // One address can serve many names, and a TLS connection is for one.
+    const key = endpointKey({ address, port }) + (tls === undefined ? "" : ` ${host}`);
     const known = this.#endpoints.get(key);
     if (known !== undefined) return known;
     const { connect, pool, clock } = this.#parts;
@@ -74,7 +90,7 @@ export class OriginalDestination {
       { address, port, weight: 1, health: "healthy" },
       {
         connect: () =>
-          connect({ host: address, port }, this.#connectTimeoutMs(), this.#load.limits.tcpKeepalive),
+          connect({ host: address, port }, this.#connectTimeoutMs(), this.#load.limits.tcpKeepalive, tls),
         load: this.#load,
         settings: pool,
         clock,

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { CancelTimer, Clock } from "../../common/base/clock.ts";
 import type { Random } from "../../common/base/random.ts";
 import type { Hash64 } from "../../common/base/xxhash64.ts";
@@ -104,6 +105,7 @@ export class UpstreamCluster {
     this.#detectOutliers(config.outlierDetection);
     const { discovery } = config;
     if (before !== undefined && before.discovery.kind !== discovery.kind) this.#forgetDiscovery();
+    else if (!isDeepStrictEqual(before?.tls, config.tls)) this.#reconnect();
     if (discovery.kind === "static") this.setEndpoints(discovery.endpoints);
     else if (discovery.kind === "dns") this.#follow(discovery.endpoints, before);
     else if (discovery.kind === "original-dst") {
@@ -111,6 +113,8 @@ export class UpstreamCluster {
         this.#parts,
         () => this.#connectTimeoutMs(),
         this.load,
+        config.tls,
+        servicePort(this.name),
       );
       this.#isWarm = true;
     } else if (this.#isWarm) this.#rebalance();
@@ -214,6 +218,17 @@ export class UpstreamCluster {
     this.#releaseWaiting();
   }
 
+  /** Connections that were made with other TLS settings take no further request. */
+  #reconnect(): void {
+    this.#originalDestination?.drain();
+    this.#originalDestination = undefined;
+    for (const [key, state] of this.#endpoints) {
+      state.pool.drain();
+      this.#endpoints.set(key, this.#createState(state.endpoint));
+    }
+    if (this.#isWarm) this.#rebalance();
+  }
+
   #releaseWaiting(): void {
     for (const run of this.#whenWarm.splice(0)) run();
   }
@@ -221,9 +236,11 @@ export class UpstreamCluster {
   #createState(endpoint: Endpoint): EndpointState {
     const { connect, pool, clock } = this.#parts;
     const { address, port } = endpoint;
+    const settings = this.#config?.tls;
+    const tls = settings && { settings, serverName: this.#config?.service?.hostname ?? address };
     return new EndpointState(endpoint, {
       connect: () =>
-        connect({ host: address, port }, this.#connectTimeoutMs(), this.load.limits.tcpKeepalive),
+        connect({ host: address, port }, this.#connectTimeoutMs(), this.load.limits.tcpKeepalive, tls),
       load: this.load,
       settings: pool,
       clock,
@@ -233,6 +250,12 @@ export class UpstreamCluster {
   #connectTimeoutMs(): number {
     return this.#config?.connectTimeoutMs ?? defaultConnectTimeoutMs;
   }
+}
+
+/** The port of `outbound|443||*.example.com`; undefined for clusters of no service. */
+function servicePort(name: string): number | undefined {
+  const port = /^outbound\|(\d+)\|/.exec(name)?.[1];
+  return port === undefined ? undefined : Number(port);
 }
 
 function sameHosts(some: readonly Endpoint[], others: readonly Endpoint[]): boolean {

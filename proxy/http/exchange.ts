@@ -13,6 +13,8 @@ export interface DownstreamConnection {
   readonly listener: string;
   /** "http" or "https", as the client spoke to us. */
   readonly scheme: "http" | "https";
+  /** The TLS server name that the client asked for; absent without one. */
+  readonly serverName?: string;
 }
 
 /**

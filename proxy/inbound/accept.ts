@@ -1,4 +1,4 @@
-import type { Listener } from "../../common/model/listener.ts";
+import type { HttpFilterChain } from "../../common/model/listener.ts";
 import type { BuildTarget } from "../../common/routing/route-table.ts";
 import { compileRoutes } from "../../common/routing/route-table.ts";
 import type { Service } from "../http/layer.ts";
@@ -9,9 +9,9 @@ export interface InboundAcceptParts extends Omit<InboundParts, "routes"> {
   readonly build: BuildTarget<Service>;
 }
 
-/** Makes the stack that answers the connections of an inbound listener. Its routes come with it, so a change makes a new stack. */
-export function acceptInbound(listener: Listener, { build, ...parts }: InboundAcceptParts): Service {
-  const source = listener.filterChains[0]!.http.routes;
+/** Makes the stack that answers the connections of an inbound filter chain. Its routes come with it, so a change makes a new stack. */
+export function acceptInbound(chain: HttpFilterChain, { build, ...parts }: InboundAcceptParts): Service {
+  const source = chain.http.routes;
   const configuration =
     source.kind === "inline"
       ? source.configuration

@@ -14,6 +14,8 @@ export interface OutboundParts {
   readonly self: Workload;
   readonly newRequestId: () => string;
   readonly routes: CurrentRoutes;
+  /** On TLS: answers what another filter chain should have been asked. */
+  readonly misdirected: Layer;
 }
 
 /** The way of a request that leaves the workload beside this proxy. The route's own filters follow `pickRoute`. */
@@ -30,7 +32,7 @@ export function sidecarStack({ observe, self, newRequestId, routes }: OutboundPa
 }
 
 /** The way of a request that enters the mesh. */
-export function gatewayStack({ observe, self, newRequestId, routes }: OutboundParts): Service {
+export function gatewayStack({ observe, self, newRequestId, routes, misdirected }: OutboundParts): Service {
   return compose(
     [
       observe,
@@ -38,6 +40,7 @@ export function gatewayStack({ observe, self, newRequestId, routes }: OutboundPa
       requestId(newRequestId),
       forwardedFor,
       tellPeer(self),
+      misdirected,
     ],
     pickRoute(routes),
   );

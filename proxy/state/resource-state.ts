@@ -76,7 +76,7 @@ export class ResourceState {
 
 function problemsOfInlineRoutes({ filterChains }: Listener): readonly Problem[] {
   return filterChains.flatMap(({ http }) =>
-    http.routes.kind === "inline" ? http.routes.configuration.virtualHosts.flatMap(checkRoutes) : [],
+    http?.routes.kind === "inline" ? http.routes.configuration.virtualHosts.flatMap(checkRoutes) : [],
   );
 }
 

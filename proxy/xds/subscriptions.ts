@@ -123,7 +123,7 @@ function askedNames(update: ResourceUpdate): [string, readonly string[]][] {
       return Array.from(update.updated, ([name, { value }]) => [
         name,
         value.filterChains.flatMap(({ http }) =>
-          http.routes.kind === "rds" ? [http.routes.routeConfigName] : [],
+          http?.routes.kind === "rds" ? [http.routes.routeConfigName] : [],
         ),
       ]);
     case "route-configuration":

@@ -7,6 +7,7 @@ import { compileConnectionPool, compileRetryBudget } from "./connection-pool.ts"
 import { compileLoadBalancer } from "./load-balancer.ts";
 import { compileOutlierDetection } from "./outlier-detection.ts";
 import type { DestinationRuleSpec, PortPolicyInput, TrafficPolicyInput } from "./schema.ts";
+import { compileClientTls } from "./tls.ts";
 
 export function compileDestinationRule(
   spec: DestinationRuleSpec,
@@ -41,11 +42,13 @@ function compileFields({
   loadBalancer,
   connectionPool,
   outlierDetection,
+  tls,
 }: TrafficPolicyInput | PortPolicyInput): TrafficPolicy {
   const balancer = loadBalancer && compileLoadBalancer(loadBalancer);
   return {
     ...(balancer && { loadBalancer: balancer }),
     ...(connectionPool && { connectionPool: compileConnectionPool(connectionPool) }),
     ...(outlierDetection && { outlierDetection: compileOutlierDetection(outlierDetection) }),
+    ...(tls && { tls: compileClientTls(tls) }),
   };
 }

@@ -3,6 +3,7 @@ import type { RetryBudget } from "../../../common/model/connection-pool.ts";
 import type { Labels } from "../../../common/model/endpoint.ts";
 import type { OutlierDetection } from "../../../common/model/outlier-detection.ts";
 import type { HashPolicy } from "../../../common/model/route.ts";
+import type { ClientTls } from "../../../common/model/tls.ts";
 import type { CompiledConnectionPool } from "./connection-pool.ts";
 
 export interface CompiledDestinationRule {
@@ -35,6 +36,7 @@ interface PolicyFields {
   readonly loadBalancer?: ServiceLoadBalancer;
   readonly connectionPool?: CompiledConnectionPool;
   readonly outlierDetection?: OutlierDetection;
+  readonly tls?: ClientTls | "disable";
 }
 
 /** How a service's clients choose: what its clusters run, what its routes hash by, and how near endpoints come first. */

@@ -8,12 +8,13 @@ import { portField } from "../fields/numbers.ts";
 import { connectionPoolField, retryBudgetField } from "./connection-pool.ts";
 import { loadBalancerField } from "./load-balancer.ts";
 import { outlierDetectionField } from "./outlier-detection.ts";
+import { clientTlsField } from "./tls.ts";
 
 const policyFields = {
   loadBalancer: loadBalancerField.optional(),
   connectionPool: connectionPoolField.optional(),
   outlierDetection: outlierDetectionField.optional(),
-  tls: notYet(),
+  tls: clientTlsField.optional().describe("How connections to the service are protected."),
 };
 
 const portPolicy = z.strictObject({

@@ -4,6 +4,7 @@ import { validateExportTo } from "../fields/export-to.ts";
 import type { SpecContext } from "../kind.ts";
 import { validateLoadBalancer } from "./load-balancer.ts";
 import type { DestinationRuleSpec, TrafficPolicyInput } from "./schema.ts";
+import { validateClientTls } from "./tls.ts";
 
 export function validateDestinationRule(spec: DestinationRuleSpec, context: SpecContext): FieldProblem[] {
   const subsets = spec.subsets ?? [];
@@ -51,6 +52,7 @@ function validatePolicy(policy: TrafficPolicyInput | undefined): FieldProblem[] 
 function validateFields(fields: PolicyFields): FieldProblem[] {
   const problems = [
     ...below(["loadBalancer"], validateLoadBalancer(fields.loadBalancer)),
+    ...below(["tls"], validateClientTls(fields.tls)),
   ];
   const outlier = fields.outlierDetection;
   if (outlier?.consecutiveLocalOriginFailures !== undefined && !outlier.splitExternalLocalOriginErrors) {
@@ -64,4 +66,4 @@ function validateFields(fields: PolicyFields): FieldProblem[] {
   return problems;
 }
 
-type PolicyFields = Pick<TrafficPolicyInput, "loadBalancer" | "outlierDetection">;
+type PolicyFields = Pick<TrafficPolicyInput, "loadBalancer" | "outlierDetection" | "tls">;

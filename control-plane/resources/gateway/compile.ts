@@ -1,19 +1,27 @@
 import { compileLabels } from "../fields/labels.ts";
+import { protocolOf } from "../fields/protocol.ts";
 import type { SpecContext } from "../kind.ts";
 import type { CompiledGateway, ServerHost } from "./compiled.ts";
 import type { GatewaySpec } from "./schema.ts";
+import { compileServerTls } from "./tls.ts";
 
 export function compileGateway(spec: GatewaySpec, context: SpecContext): CompiledGateway {
   return {
     kind: "Gateway",
     selector: compileLabels(spec.selector),
-    servers: spec.servers.map((server, index) => ({
-      port: server.port.number,
-      name: server.port.name,
-      protocol: "http",
-      hosts: server.hosts.map(compileServerHost),
-      source: context.sourceOf(["servers", index]),
-    })),
+    servers: spec.servers.map((server, index) => {
+      const tls = compileServerTls(server.tls);
+      const isPlain = protocolOf(server.port.protocol) === "http";
+      return {
+        port: server.port.number,
+        name: server.port.name,
+        protocol: isPlain ? "http" : tls === undefined ? "passthrough" : "https",
+        ...(tls && { tls }),
+        ...(server.tls?.httpsRedirect ? { httpsRedirect: true as const } : {}),
+        hosts: server.hosts.map(compileServerHost),
+        source: context.sourceOf(["servers", index]),
+      };
+    }),
   };
 }
 

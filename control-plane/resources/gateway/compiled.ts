@@ -1,5 +1,6 @@
 import type { Labels } from "../../../common/model/endpoint.ts";
 import type { Source } from "../../../common/model/source.ts";
+import type { ServerTls } from "../../../common/model/tls.ts";
 
 export interface CompiledGateway {
   readonly kind: "Gateway";
@@ -11,7 +12,12 @@ export interface CompiledGateway {
 export interface CompiledServer {
   readonly port: number;
   readonly name: string;
-  readonly protocol: "http";
+  /** `passthrough`: TLS connections whose bytes go on as they are, by their server name. */
+  readonly protocol: "http" | "https" | "passthrough";
+  /** With `https`. */
+  readonly tls?: ServerTls;
+  /** Every request is sent to https. */
+  readonly httpsRedirect?: true;
   readonly hosts: readonly ServerHost[];
   readonly source: Source;
 }

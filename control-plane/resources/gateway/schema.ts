@@ -6,6 +6,7 @@ import { notYet } from "../fields/not-yet.ts";
 import { portField } from "../fields/numbers.ts";
 import { protocolOf, protocols } from "../fields/protocol.ts";
 import { portNameField } from "../fields/workload-endpoint.ts";
+import { serverTlsField } from "./tls.ts";
 
 const serverHost = z.string().superRefine((text, context) => {
   const slash = text.indexOf("/");
@@ -18,12 +19,15 @@ const serverHost = z.string().superRefine((text, context) => {
   if (wrong) context.addIssue({ code: "custom", message: wrong.why, params: { hint: wrong.hint } });
 });
 
-const httpProtocol = z.string().superRefine((text, context) => {
-  if (protocolOf(text) === "http") return;
+const serverProtocol = z.string().superRefine((text, context) => {
+  if (["http", "https", "tls"].includes(protocolOf(text) ?? "")) return;
   const known = protocolOf(text) !== undefined || text.toUpperCase() === "HTTP3";
   const message = known ? `${text} is not supported yet` : `${JSON.stringify(text)} is not a protocol`;
   const later = protocols.map((protocol) => protocol.toUpperCase());
-  const hint = known ? "use HTTP" : `use HTTP (Istio's others, ${later.slice(1).join(", ")}, come later)`;
+  const others = later.filter((name) => !["HTTP", "HTTPS", "TLS"].includes(name)).join(", ");
+  const hint = known
+    ? "use HTTP, HTTPS or TLS"
+    : `use HTTP, HTTPS or TLS (Istio's others, ${others}, come later)`;
   context.addIssue({ code: "custom", message, params: { hint } });
 });
 
@@ -31,12 +35,12 @@ const server = z.strictObject({
   port: z.strictObject({
     number: portField,
     name: portNameField,
-    protocol: httpProtocol,
+    protocol: serverProtocol,
     targetPort: notYet("Istio gives it no effect either"),
   }),
   hosts: z.array(serverHost).min(1).describe("namespace/host: which VirtualServices may bind."),
   name: z.string().optional(),
-  tls: notYet(),
+  tls: serverTlsField.optional(),
   bind: notYet("the gateway process says where it listens"),
   defaultEndpoint: notYet(),
 });

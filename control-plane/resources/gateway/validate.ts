@@ -1,10 +1,13 @@
 import type { FieldProblem } from "../field-problem.ts";
+import { below } from "../field-problem.ts";
+import { protocolOf } from "../fields/protocol.ts";
 import type { GatewaySpec } from "./schema.ts";
+import { validateServerTls } from "./tls.ts";
 
 export function validateGateway(spec: GatewaySpec): FieldProblem[] {
   const problems: FieldProblem[] = [];
   const names = new Set<string>();
-  spec.servers.forEach(({ port }, index) => {
+  spec.servers.forEach(({ port, tls }, index) => {
     if (names.has(port.name)) {
       const path = ["servers", index, "port", "name"];
       problems.push({
@@ -14,6 +17,8 @@ export function validateGateway(spec: GatewaySpec): FieldProblem[] {
       });
     }
     names.add(port.name);
+    const protocol = protocolOf(port.protocol) ?? "";
+    problems.push(...below(["servers", index], validateServerTls(protocol, tls)));
   });
   if (Object.keys(spec.selector ?? {}).length === 0) {
     problems.push({

@@ -9,6 +9,7 @@ import type { SpecContext } from "../kind.ts";
 import { compileAction } from "./compile-action.ts";
 import type { CompiledHttpMatch, CompiledHttpRule, CompiledVirtualService, RuleScope } from "./compiled.ts";
 import type { HttpMatch, HttpRule, VirtualServiceSpec } from "./schema.ts";
+import { compileTlsRule } from "./tls.ts";
 
 export function compileVirtualService(
   spec: VirtualServiceSpec,
@@ -21,6 +22,9 @@ export function compileVirtualService(
     gateways: gateways.map((name) => resolveGatewayName(name, context.namespace)),
     exportTo: compileExportTo(spec.exportTo),
     http: (spec.http ?? []).map((rule, index) => compileRule(rule, index, context)),
+    ...(spec.tls && spec.tls.length > 0
+      ? { tls: spec.tls.map((rule, index) => compileTlsRule(rule, index, context)) }
+      : {}),
   };
 }
 

@@ -12,6 +12,19 @@ export interface CompiledVirtualService {
   readonly gateways: readonly string[];
   readonly exportTo: readonly string[];
   readonly http: readonly CompiledHttpRule[];
+  /** Absent when there is none. */
+  readonly tls?: readonly CompiledTlsRule[];
+}
+
+/** One entry of `tls`: connections for these server names go to these services. */
+export interface CompiledTlsRule {
+  readonly source: Source;
+  readonly matches: readonly {
+    /** Exact, `*.suffix` or `*`; lower case. */
+    readonly serverNames: readonly string[];
+    readonly scope: Pick<RuleScope, "gateways" | "port">;
+  }[];
+  readonly destinations: readonly { readonly destination: ServiceReference; readonly weight: number }[];
 }
 
 /** One entry of `http`. Without matches it has one that matches everything. */

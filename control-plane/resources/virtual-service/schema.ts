@@ -13,6 +13,7 @@ import { presenceMatchField, stringMatchField, withoutHeaderMatchField } from ".
 import { corsPolicyField } from "./cors.ts";
 import { faultField } from "./fault.ts";
 import { retriesField } from "./retries.ts";
+import { tlsRule } from "./tls.ts";
 
 const pseudoHeaders = new Set([":method", ":scheme", ":authority", ":path"]);
 
@@ -127,7 +128,12 @@ export const virtualServiceSpec = z.strictObject({
   hosts: z.array(hostField("any")).optional().describe("What requests ask for. Absent on a delegate."),
   gateways: z.array(gatewayNameField).optional().describe('Default: ["mesh"], all sidecars.'),
   http: z.array(httpRule).optional().describe("The first rule that matches decides."),
-  tls: notYet("routes for TLS connections come later"),
+  tls: z
+    .array(tlsRule)
+    .optional()
+    .describe(
+      "For gateway servers with PASSTHROUGH: connections go on by the server name (SNI) that they ask for.",
+    ),
   tcp: notYet("routes for TCP connections come later"),
   exportTo: exportToField.optional(),
 });

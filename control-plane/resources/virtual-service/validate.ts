@@ -4,6 +4,7 @@ import { validateExportTo } from "../fields/export-to.ts";
 import { authoritiesOf } from "../fields/header-operations.ts";
 import type { SpecContext } from "../kind.ts";
 import type { HttpRule, VirtualServiceSpec } from "./schema.ts";
+import { validateTlsRule } from "./tls.ts";
 import { validateAction } from "./validate-action.ts";
 import { validateMirrors, validateRoute } from "./validate-route.ts";
 
@@ -13,6 +14,9 @@ export function validateVirtualService(spec: VirtualServiceSpec, context: SpecCo
   return [
     ...validateHosts(spec, isDelegate),
     ...validateExportTo(spec.exportTo, context.namespace),
+    ...(spec.tls ?? []).flatMap((rule, index) =>
+      below(["tls", index], validateTlsRule(rule, spec.hosts ?? [])),
+    ),
     ...(spec.http ?? []).flatMap((rule, index) => below(["http", index], validateRule(rule, isDelegate))),
   ];
 }
@@ -42,7 +46,10 @@ function validateHosts(spec: VirtualServiceSpec, isDelegate: boolean): FieldProb
       "give hosts, or remove gateways",
     );
   }
-  if ((spec.http ?? []).length === 0) report(["http"], "has no rules", "give at least one http rule");
+  if ((spec.http ?? []).length + (spec.tls ?? []).length === 0)
+    report(["http"], "has no rules", "give at least one http rule");
+  if (isDelegate && (spec.tls ?? []).length > 0)
+    report(["tls"], "a delegate has http rules only", "give hosts, or remove tls");
   return problems;
 }
 

@@ -1,0 +1,35 @@
+/** How a listener ends TLS (Envoy's DownstreamTlsContext). All files are the proxy's own, read again when they change. */
+export interface ServerTls {
+  readonly certificate: KeyPairFiles;
+  /** PEM of the authorities whose client certificates are accepted. Present: every client must show one (MUTUAL). */
+  readonly clientCaFile?: string;
+  /** Absent: TLS 1.2, Envoy's and Istio's default for servers. */
+  readonly minVersion?: TlsVersion;
+  readonly maxVersion?: TlsVersion;
+  /** OpenSSL names for TLS 1.2 and below; empty: the library's. */
+  readonly cipherSuites: readonly string[];
+}
+
+/** How connections to a cluster are protected (Envoy's UpstreamTlsContext). */
+export interface ClientTls {
+  /** What is asked for in the handshake, and the name that the certificate must have unless `subjectAltNames` says others. */
+  readonly sni?: string;
+  /** Absent: the authorities that the machine trusts. */
+  readonly caFile?: string;
+  /** Shown to servers that ask (MUTUAL). */
+  readonly certificate?: KeyPairFiles;
+  /** The certificate must have one of these DNS names or URIs; empty: `sni`. */
+  readonly subjectAltNames: readonly string[];
+  /** Whatever certificate the server shows is taken: for tests only. */
+  readonly insecureSkipVerify: boolean;
+}
+
+/** PEM files; the certificate may be followed by its chain. */
+export interface KeyPairFiles {
+  readonly certificateFile: string;
+  readonly privateKeyFile: string;
+}
+
+export const tlsVersions = ["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"] as const;
+
+export type TlsVersion = (typeof tlsVersions)[number];

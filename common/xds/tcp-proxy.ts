@@ -1,0 +1,38 @@
+import type { TcpProxy } from "../model/listener.ts";
+import messages from "./generated/messages.js";
+import type { Reading } from "./wire.ts";
+import { decodeMessage, packAny } from "./wire.ts";
+
+type Filter = messages.envoy.config.listener.v3.Filter;
+
+const TcpProxyCodec = messages.envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy;
+
+export const tcpProxyType = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
+
+export function toTcpProxy({ statPrefix, destinations }: TcpProxy): Filter {
+  const [only, ...others] = destinations;
+  const clusters = destinations.map(({ cluster, weight }) => ({ name: cluster, weight }));
+  const target =
+    others.length === 0 && only !== undefined
+      ? { cluster: only.cluster }
+      : { weightedClusters: { clusters: clusters.filter(({ weight }) => weight > 0) } };
+  return {
+    name: "envoy.filters.network.tcp_proxy",
+    typedConfig: packAny(tcpProxyType, TcpProxyCodec, { statPrefix, ...target }),
+  };
+}
+
+/** Undefined after a problem was reported. */
+export function fromTcpProxy(filter: Filter, path: string, reading: Reading): TcpProxy | undefined {
+  const message = decodeMessage(TcpProxyCodec, filter.typedConfig?.value ?? new Uint8Array(), path, reading);
+  if (message === undefined) return undefined;
+  reading.refuseUnknown(message, tcpProxyType, path, ["tunnelingConfig", "onDemand"]);
+  const destinations = message.cluster
+    ? [{ cluster: message.cluster, weight: 1 }]
+    : (message.weightedClusters?.clusters ?? []).map(({ name, weight }) => ({
+        cluster: name ?? "",
+        weight: weight ?? 0,
+      }));
+  if (destinations.every(({ weight }) => weight === 0)) reading.problem(path, "names no cluster");
+  return { statPrefix: message.statPrefix ?? "", destinations };
+}

@@ -1,0 +1,115 @@
+import type { Socket } from "node:net";
+import type { Server, TLSSocket, TlsOptions } from "node:tls";
+import { createServer } from "node:tls";
+import type { CancelTimer, Clock } from "../../common/base/clock.ts";
+import type { ServerTls } from "../../common/model/tls.ts";
+import type { TlsMaterial } from "./tls-files.ts";
+import { readTlsFiles, sameMaterial } from "./tls-files.ts";
+
+export interface TlsServerParts {
+  readonly clock: Clock;
+  /** ms after which the files are looked at again. */
+  readonly refreshMs: number;
+  /** ms that a client has for its handshake. */
+  readonly handshakeTimeoutMs: number;
+  /** Hears of files that can't be used any more; the ones before stay in use. */
+  readonly onProblem: (why: string) => void;
+  /** Takes what is inside, once the handshake is done. */
+  readonly onSecured: (raw: Socket, socket: TLSSocket) => void;
+}
+
+/**
+ * Ends TLS on sockets that were accepted elsewhere. Changed files serve the handshakes that follow; connections that are open stay.
+ * The files are looked at rather than watched: a mounted Kubernetes Secret changes by swapping a link above them.
+ */
+export class TlsServer {
+  readonly tls: ServerTls;
+  readonly #server: Server;
+  readonly #parts: TlsServerParts;
+  /** Node does not tell which socket an inner one belongs to; their addresses do. */
+  readonly #handshakes = new Map<string, Socket>();
+  #material: TlsMaterial;
+  #cancelRefresh: CancelTimer | undefined;
+
+  private constructor(tls: ServerTls, material: TlsMaterial, parts: TlsServerParts) {
+    this.tls = tls;
+    this.#parts = parts;
+    this.#material = material;
+    this.#server = createServer({
+      ...contextOptions(tls, material),
+      requestCert: tls.clientCaFile !== undefined,
+      rejectUnauthorized: tls.clientCaFile !== undefined,
+      ALPNProtocols: ["http/1.1"],
+      allowHalfOpen: true,
+      handshakeTimeout: parts.handshakeTimeoutMs,
+    });
+    this.#server.on("secureConnection", (socket) => {
+      const raw = this.#take(socket);
+      if (raw === undefined) socket.destroy();
+      else parts.onSecured(raw, socket);
+    });
+    // A handshake that fails is the client's doing, and it knows.
+    this.#server.on("tlsClientError", (_error, socket) => {
+      socket.destroy();
+      this.#take(socket)?.destroy();
+    });
+    this.#cancelRefresh = parts.clock.every(parts.refreshMs, () => void this.refresh());
+  }
+
+  /** Rejects with an Error that names the file and the reason. */
+  static async load(tls: ServerTls, parts: TlsServerParts): Promise<TlsServer> {
+    return new TlsServer(tls, await readTlsFiles(tls.certificate, tls.clientCaFile), parts);
+  }
+
+  /** Does the handshake on a socket, whose bytes may have been read and put back. */
+  accept(socket: Socket): void {
+    const key = addressOf(socket);
+    this.#handshakes.set(key, socket);
+    socket.once("close", () => {
+      if (this.#handshakes.get(key) === socket) this.#handshakes.delete(key);
+    });
+    this.#server.emit("connection", socket);
+  }
+
+  #take(inner: TLSSocket): Socket | undefined {
+    const key = addressOf(inner);
+    const raw = this.#handshakes.get(key);
+    this.#handshakes.delete(key);
+    return raw;
+  }
+
+  /** Reads the files again and uses them when they differ. */
+  async refresh(): Promise<void> {
+    try {
+      const material = await readTlsFiles(this.tls.certificate, this.tls.clientCaFile);
+      if (this.#cancelRefresh === undefined || sameMaterial(material, this.#material)) return;
+      this.#server.setSecureContext(contextOptions(this.tls, material));
+      this.#material = material;
+    } catch (cause) {
+      this.#parts.onProblem((cause as Error).message);
+    }
+  }
+
+  stop(): void {
+    this.#cancelRefresh?.();
+    this.#cancelRefresh = undefined;
+  }
+}
+
+function addressOf({ remoteAddress, remotePort, localPort }: Socket): string {
+  return `${remoteAddress} ${remotePort} ${localPort}`;
+}
+
+function contextOptions(tls: ServerTls, material: TlsMaterial): TlsOptions {
+  const { minVersion = "TLSv1.2", maxVersion = "TLSv1.3", cipherSuites } = tls;
+  return {
+    ...material,
+    minVersion,
+    maxVersion,
+    // TLS 1.3 has suites of its own, which Istio's field does not name.
+    ...(cipherSuites.length > 0 ? { ciphers: [...tls13Suites, ...cipherSuites].join(":") } : {}),
+    honorCipherOrder: true,
+  };
+}
+
+const tls13Suites = ["TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_GCM_SHA256"];
