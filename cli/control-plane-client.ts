@@ -143,12 +143,14 @@ export class ControlPlaneClient {
     });
     const text = await response.body.text();
     const answer = parse(text);
-    if (response.statusCode < 300) return answer;
+    if (response.statusCode < 300 && answer !== undefined) return answer;
+    if (response.statusCode < 300)
+      throw new CliError(1, `weft ${this.#verb}: what answers at ${this.#address} is no control plane`);
     const { problems } = (answer ?? {}) as { problems?: readonly Problem[] };
     if (problems !== undefined && problems.length > 0) throw invalidInput(problems);
     throw new CliError(
       1,
-      `weft ${this.#verb}: ${this.#address} answers ${response.statusCode}: ${text.slice(0, 200)}`,
+      `weft ${this.#verb}: ${this.#address} answers ${response.statusCode}: ${JSON.stringify(text.slice(0, 200))}; is it a control plane's HTTP API?`,
     );
   }
 }

@@ -84,6 +84,8 @@ export class ProxySession {
   #nonce = 0;
   #isBlocked = false;
   #isClosed = false;
+  /** Once true it stays so, and it is asked for at every step of every proxy. */
+  #isSubscribed = false;
   #cancelHold: CancelTimer | undefined;
   #usesVhds: boolean;
 
@@ -111,7 +113,8 @@ export class ProxySession {
   }
 
   get isSubscribed(): boolean {
-    return resourceKinds.some((kind) => this.subscription(kind).isStarted);
+    this.#isSubscribed ||= resourceKinds.some((kind) => this.subscription(kind).isStarted);
+    return this.#isSubscribed;
   }
 
   /**

@@ -85,7 +85,12 @@ interface Dangling {
 
 function findDangling(live: LiveSet): Dangling[] {
   const find = finderOf(live.virtualServices);
-  const ports = portsByHost(live);
+  let known: ReadonlyMap<string, ReadonlySet<number>> | undefined;
+  // Few rules name a port, and going through all services takes longer than all else here.
+  const portsOf = (host: string) => {
+    known ??= portsByHost(live);
+    return known.get(host);
+  };
   const rulesFor = rulesByHost(live);
   return live.virtualServices.flatMap((resource) => [
     ...resource.compiled.http.flatMap((rule, index) => {
@@ -109,7 +114,7 @@ function findDangling(live: LiveSet): Dangling[] {
     }),
     ...referencesOf(resource).flatMap((reference) => [
       ...missingSubset(resource, reference, rulesFor),
-      ...missingPort(resource, reference, ports),
+      ...missingPort(resource, reference, portsOf),
     ]),
   ]);
 }
@@ -162,9 +167,9 @@ function rulesByHost(live: LiveSet): RulesFor {
 function missingPort(
   resource: VirtualServiceResource,
   reference: Reference,
-  portsOf: ReadonlyMap<string, ReadonlySet<number>>,
+  portsOf: (host: string) => ReadonlySet<number> | undefined,
 ): Dangling[] {
-  const ports = portsOf.get(reference.host);
+  const ports = reference.port === undefined ? undefined : portsOf(reference.host);
   if (ports === undefined || reference.port === undefined || ports.has(reference.port)) return [];
   const problem: ResourceProblem = {
     resource: keyOf(resource),

@@ -29,14 +29,16 @@ export function resourceStatuses(input: StatusInput): (resource: ResourceKey) =>
   const held = new Set(snapshot.held.map(({ key }) => formatKey(key)));
   const live = new Set(snapshot.resources.map(formatKey));
   const problems = Map.groupBy(snapshot.problems, ({ resource }) => formatKey(resource));
-  const refusals = proxies.map((proxy) => ({ proxy, keys: refusedKeys(snapshot, proxy) }));
+  const refusals = proxies.map((proxy) => ({
+    proxy,
+    version: versionNumber(proxy.version),
+    keys: refusedKeys(snapshot, proxy),
+  }));
   return (resource) => {
     const key = formatKey(resource);
     const since = liveSince.get(key) ?? 0;
     const refusedBy = refusals.filter(({ keys }) => keys.has(key)).map(({ proxy }) => proxyName(proxy));
-    const running = refusals.filter(
-      ({ proxy, keys }) => versionNumber(proxy.version) >= since && !keys.has(key),
-    );
+    const running = refusals.filter(({ version, keys }) => version >= since && !keys.has(key));
     return {
       state: held.has(key) ? "pending" : stale.has(key) ? "stale" : "live",
       live: live.has(key),

@@ -1,4 +1,7 @@
+import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer as createHttpServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -70,6 +73,29 @@ describe("without a control plane", () => {
       expect(code).toBe(1);
     },
   );
+
+  it("says in one line that something else answers", async () => {
+    const server = createHttpServer((request, response) => {
+      response.statusCode = request.url === "/resources" ? 404 : 200;
+      response.end("<html>\nwelcome\n</html>");
+    }).listen(0, "127.0.0.1");
+    try {
+      await once(server, "listening");
+      const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+      const get = await runWeft(["get", "--control-plane", address]);
+      expect([get.code, get.stderr]).toEqual([
+        1,
+        `weft get: ${address} answers 404: "<html>\\nwelcome\\n</html>"; is it a control plane's HTTP API?\n`,
+      ]);
+      const status = await runWeft(["explain", "GET", "http://a/", "--control-plane", address]);
+      expect([status.code, status.stderr]).toEqual([
+        1,
+        `weft explain: what answers at ${address} is no control plane\n`,
+      ]);
+    } finally {
+      server.close();
+    }
+  });
 
   it("it takes an address that is none for wrong use", async () => {
     const { code, stderr } = await runWeft(["get", "--control-plane", "http://localhost"]);
