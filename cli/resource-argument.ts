@@ -16,6 +16,8 @@ const shortNames: Readonly<Record<string, Kind>> = {
   dr: "DestinationRule",
   se: "ServiceEntry",
   we: "WorkloadEntry",
+  cb: "CircuitBreaker",
+  rl: "RateLimit",
 };
 
 /** `VirtualService`, in any case and number, or `vs`. Throws wrong use with the closest kind. */
