@@ -147,7 +147,8 @@ async function measureHop(flags: Flags): Promise<HopResult> {
 
 async function runReport(flags: Flags): Promise<Outcome> {
   const result = { start: await start(flags), hop: await measureHop(flags) };
-  const command = `npm run bench -- ${process.argv.slice(2).join(" ")}`;
+  const words = process.argv.slice(2).map((word) => (word.includes(" ") ? `"${word}"` : word));
+  const command = `npm run bench -- ${words.join(" ")}`;
   const machine = describeMachine();
   const text = printReport({
     ...result,
