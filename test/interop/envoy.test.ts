@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { systemClock } from "../../common/base/clock.ts";
+import { defaultOutlierDetection } from "../../common/model/outlier-detection.ts";
 import type {
   ForwardAction,
   HeaderOperations,
@@ -200,6 +201,18 @@ function shop(
     {
       ...edsCluster("random"),
       loadBalancer: { kind: "random" as const },
+      connectionPool: {
+        maxConnections: 100,
+        maxPendingRequests: 100,
+        maxRequests: 100,
+        maxRetries: 10,
+        maxRequestsPerConnection: 2,
+        idleTimeoutMs: 30_000,
+        maxConnectionDurationMs: 60_000,
+        tcpKeepalive: { probes: 3, timeSeconds: 60, intervalSeconds: 10 },
+      },
+      outlierDetection: { ...defaultOutlierDetection, consecutiveGatewayErrors: 3, splitLocalOrigin: true },
+      retryBudget: { fraction: 0.2, minConcurrency: 3 },
       discovery: { kind: "static" as const, endpoints: [endpoint("127.0.0.1", 1)] },
     },
     {
