@@ -19,7 +19,14 @@ const resources: fc.Arbitrary<readonly Resource[]> = fc
     exported: fc.boolean(),
     ports: fc.subarray([80, 81], { minLength: 1 }),
     addresses: fc.subarray(["10.0.0.1", "10.0.0.2", "10.0.0.3"], { minLength: 1 }),
-    balancer: fc.constantFrom("ROUND_ROBIN", "RANDOM"),
+    balancer: fc.constantFrom<object>(
+      { simple: "ROUND_ROBIN" },
+      { simple: "RANDOM" },
+      { simple: "PASSTHROUGH" },
+      { consistentHash: { httpHeaderName: "x-user" } },
+      { consistentHash: { useSourceIp: true }, localityLbSetting: { failover: [{ from: "eu", to: "us" }] } },
+      { localityLbSetting: { distribute: [{ from: "eu", to: { eu: 90, us: 10 } }] } },
+    ),
     ruled: fc.subarray(["a.one.svc.cluster.local", "*.two.svc.cluster.local"]),
     routed: fc.array(
       fc.record({
@@ -44,7 +51,11 @@ const resources: fc.Arbitrary<readonly Resource[]> = fc
           resolution: "STATIC",
           ...(exported ? {} : { exportTo: ["."] }),
           ports: ports.map((number) => ({ number, name: `http-${number}`, protocol: "HTTP" })),
-          endpoints: addresses.map((address) => ({ address, labels: { version: "v1" } })),
+          endpoints: addresses.map((address) => ({
+            address,
+            labels: { version: "v1" },
+            locality: address.endsWith("1") ? "eu/a" : "us/a",
+          })),
         },
       })),
       ...ruled.map((host, index) => ({
@@ -52,7 +63,7 @@ const resources: fc.Arbitrary<readonly Resource[]> = fc
         metadata: { name: `rule-${index}`, namespace: host.includes("one") ? "one" : "two" },
         spec: {
           host,
-          trafficPolicy: { loadBalancer: { simple: balancer } },
+          trafficPolicy: { loadBalancer: balancer },
           subsets: [{ name: "v1", labels: { version: "v1" } }],
         },
       })),
@@ -169,6 +180,7 @@ function sidecar(namespace: string, version: string): ProxyNode {
     namespace,
     serviceAccount: "default",
     labels: { version },
+    locality: { region: version === "v1" ? "eu" : "us", zone: "a", subzone: "" },
     bindings: {
       outbound: { host: "127.0.0.1", port: 15_001 },
       inbound: { host: "10.0.0.1", port: 80 },

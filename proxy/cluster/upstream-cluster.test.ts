@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { seededRandom } from "../../common/base/random.ts";
+import { xxHash64 } from "../../common/base/xxhash64.ts";
 import type { Cluster } from "../../common/model/cluster.ts";
 import { plainExchange } from "../../test/support/exchange.ts";
 import { FakeClock, settle } from "../../test/support/fake-clock.ts";
@@ -39,6 +40,59 @@ beforeEach(() => {
     clock,
     random: seededRandom(1),
     isOwnListener: (address, port) => address === "127.0.0.1" && port === 15_001,
+  });
+});
+
+describe("a cluster's balancer", () => {
+  const shares = async (sent: number) => {
+    const before = new Map([...clusters.get("c")!.endpoints].map((state) => [state.key, state.requests]));
+    for (let i = 0; i < sent; i++) await clusters.upstream("c")(plainExchange());
+    return [...clusters.get("c")!.endpoints].map(({ key, requests }) => requests - before.get(key)!);
+  };
+
+  it("warms up an endpoint that comes, and one that recovers, and leaves no timer when all are warm", async () => {
+    const warmup = { durationMs: 10_000, minimumPercent: 10, aggression: 1 };
+    clusters.configure(cluster("c", { loadBalancer: { kind: "round-robin", warmup } }));
+    clusters.setEndpoints(endpoints("c", 1));
+    await clock.advance(10_000);
+    clusters.setEndpoints(endpoints("c", 1, 2));
+    expect((await shares(110))[1]).toBeCloseTo(10, -1);
+    await clock.advance(5_000);
+    expect((await shares(150))[1]).toBeCloseTo(50, -1);
+    await clock.advance(5_000);
+    expect(await shares(100)).toEqual([50, 50]);
+    const sick = { cluster: "c", endpoints: [endpoint(1), endpoint(2, { health: "unhealthy" })] };
+    clusters.setEndpoints(sick);
+    expect(await shares(10)).toEqual([10, 0]);
+    clusters.setEndpoints(endpoints("c", 1, 2));
+    expect((await shares(110))[1]).toBeCloseTo(10, -1);
+    await clock.advance(20_000);
+    expect(await shares(100)).toEqual([50, 50]);
+    expect(clock.pendingTimers).toBe(2); // One idle sweep per pool.
+  });
+
+  it("measures response times only where it goes by them", async () => {
+    clusters.configure(staticCluster("c", 1, 2));
+    await shares(2);
+    expect([...clusters.get("c")!.endpoints].map(({ latency }) => latency)).toEqual([undefined, undefined]);
+    const config = clusters.get("c")!.config!;
+    clusters.configure({ ...config, loadBalancer: { kind: "peak-ewma" } });
+    await shares(8);
+    await settle();
+    const measured = [...clusters.get("c")!.endpoints].map(({ latency }) => latency!.isMeasured);
+    expect(measured).toContain(true);
+  });
+
+  it("sends an attempt that follows another to another endpoint, also by hash", async () => {
+    clusters.configure(cluster("c", { loadBalancer: { kind: "maglev" } }));
+    clusters.setEndpoints(endpoints("c", 1, 2, 3));
+    const again = plainExchange();
+    again.hashKey = xxHash64("jason");
+    await clusters.upstream("c")(again);
+    const first = again.upstream!;
+    again.previousHosts = [first];
+    await clusters.upstream("c")(again);
+    expect(again.upstream).not.toBe(first);
   });
 });
 
