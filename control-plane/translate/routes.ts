@@ -69,7 +69,7 @@ export function defaultRoute(
     action: {
       ...forwardTo(
         clusterName("outbound", port, "", service.hostname),
-        breaker && translateBreaker(breaker, port, find),
+        breaker && translateBreaker(breaker, find),
       ),
       ...joinHashPolicies([hashPolicyOf(hashing(service), undefined, port)]),
     },
@@ -131,7 +131,7 @@ function translateAction(
       return {
         ...entry,
         destination: nameOf(entry.destination),
-        ...(breaker && { breaker: translateBreaker(breaker, port, find) }),
+        ...(breaker && { breaker: translateBreaker(breaker, find) }),
       };
     }),
     mirrors: action.mirrors.map((entry) => ({ ...entry, destination: nameOf(entry.destination) })),
@@ -173,10 +173,9 @@ export function referenceName(
 
 function translateBreaker(
   { fallback, ...rest }: CircuitBreakerPolicy<ServiceReference>,
-  port: number | undefined,
   find: FindService,
 ): CircuitBreakerPolicy {
   if (fallback?.kind !== "destination") return { ...rest, ...(fallback && { fallback }) };
-  const destination = referenceName(fallback.destination, port, find);
+  const destination = referenceName(fallback.destination, undefined, find);
   return { ...rest, fallback: { kind: "destination", destination } };
 }
