@@ -20,7 +20,7 @@ const { values } = parseArgs({
 });
 const first = Number(values.first);
 const count = Number(values.count);
-/** Virtual hosts that a stream has before it counts as in step for the first time. */
+/** Responses so far, of all streams together. */
 const rounds = new Map<string, number>();
 let bytes = 0;
 let opened = 0;
@@ -76,8 +76,8 @@ function open(name: string): void {
     if (kind === "listener" && !isInStep) send("route-configuration", ["http_proxy"]);
     if (kind === "route-configuration" && !isInStep) send("virtual-host", ["http_proxy"]);
     send(kind, [], response.nonce);
-    if (isInStep) note(kind);
-    else if (kind === "virtual-host") {
+    if (isInStep && response.resources.length > 0) note(kind);
+    if (!isInStep && kind === "virtual-host") {
       isInStep = true;
       opened += 1;
       if (opened === count) tell("opened", 1);
@@ -95,7 +95,7 @@ function note(kind: ResourceKind): void {
 }
 
 function tell(what: string, round: number): void {
-  const atMs = performance.timeOrigin + performance.now();
+  const atMs = Date.now();
   process.stdout.write(`${JSON.stringify({ what, round, atMs, bytes })}\n`);
   bytes = 0;
 }
