@@ -71,6 +71,7 @@ export class ListenerSet {
   }
 
   stop(): void {
+    this.#isLeaving = true;
     for (const open of [...this.#open.values(), ...this.#draining]) open.stop();
     this.#open.clear();
   }
@@ -90,6 +91,10 @@ export class ListenerSet {
     } catch (cause) {
       opening.stop();
       return { path: "address", why: (cause as Error).message };
+    }
+    if (this.#isLeaving) {
+      opening.stop();
+      return undefined;
     }
     this.#retire(listener.name);
     this.#open.set(listener.name, opening);
