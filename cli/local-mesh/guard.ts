@@ -31,7 +31,7 @@ export class Guard {
   constructor() {
     this.#shell = spawn("/bin/sh", ["-c", script], { stdio: ["pipe", "ignore", "ignore"], detached: true });
     this.#shell.stdin?.on("error", () => {});
-    this.#shell.unref();
+    // Not unref: between the end of a part and its restart this is all that keeps the launcher running.
   }
 
   watch(group: number): void {
