@@ -171,6 +171,7 @@ export function referenceName(
   return clusterName("outbound", portOf(reference, requestPort, find), subset, host);
 }
 
+/** Whatever port the request came to: all routes to a cluster share its circuit, so they must say the same of it. */
 function translateBreaker(
   { fallback, ...rest }: CircuitBreakerPolicy<ServiceReference>,
   find: FindService,
