@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { systemClock } from "../../common/base/clock.ts";
+import type { LoadBalancer } from "../../common/model/cluster.ts";
 import { defaultOutlierDetection } from "../../common/model/outlier-detection.ts";
 import type {
   ForwardAction,
@@ -105,6 +106,21 @@ const routes: readonly Route[] = [
     },
   },
   {
+    ...routeTo("balancer-0"),
+    match: at("/hash"),
+    action: forward(
+      {
+        hashPolicies: [
+          { kind: "header", name: "x-user" },
+          { kind: "cookie", name: "session", path: "/", ttlMs: 60_000 },
+          { kind: "source-ip" },
+          { kind: "query-parameter", name: "user" },
+        ],
+      },
+      "balancer-0",
+    ),
+  },
+  {
     ...routeTo("v1"),
     match: at("/split"),
     action: forward({ destinations: [destination("v1", 50), destination("v2", 50)] }),
@@ -187,6 +203,14 @@ async function freePort(): Promise<number> {
   return backend.port;
 }
 
+const warmup = { durationMs: 30_000, minimumPercent: 10, aggression: 1.5 };
+const balancers: readonly LoadBalancer[] = [
+  { kind: "ring-hash", minimumRingSize: 64 },
+  { kind: "maglev", tableSize: 251 },
+  { kind: "round-robin", warmup, weighsLocalities: true },
+  { kind: "peak-ewma", warmup },
+];
+
 function shop(
   ports: { readonly v1: number; readonly v2: number; readonly listener: number },
   hostRoutes: readonly Route[],
@@ -220,6 +244,17 @@ function shop(
       loadBalancer: { kind: "least-request" as const },
       discovery: { kind: "dns" as const, endpoints: [endpoint("localhost", ports.v1)] },
     },
+    ...balancers.map((loadBalancer, index) => ({
+      ...edsCluster(`balancer-${index}`),
+      loadBalancer,
+      discovery: {
+        kind: "static" as const,
+        endpoints: [
+          { ...endpoint("127.0.0.1", ports.v1), localityWeight: 700_000 },
+          { ...endpoint("127.0.0.1", ports.v2), priority: 1 },
+        ],
+      },
+    })),
     {
       ...edsCluster("PassthroughCluster"),
       loadBalancer: { kind: "passthrough" as const },
@@ -302,7 +337,7 @@ describe.skipIf(binary === undefined).each(["DELTA_GRPC", "GRPC"])("Envoy over %
       ([kind, type]) => `${kind}: ${[...type.runs.keys()].join(" ")}`,
     );
     expect(runs).toEqual([
-      "cluster: v1 v2 random dns PassthroughCluster",
+      "cluster: v1 v2 random dns balancer-0 balancer-1 balancer-2 balancer-3 PassthroughCluster",
       "endpoints: v1 v2",
       "listener: outbound",
       "route-configuration: http_proxy",
@@ -340,6 +375,12 @@ describe.skipIf(binary === undefined).each(["DELTA_GRPC", "GRPC"])("Envoy over %
     const reply = await get(ports.listener, "/everything?page=2&q", { ...match, ...origin });
     expect(reply.headers["access-control-allow-origin"]).toBe("https://shop.example");
     expect(reply.headers["access-control-allow-credentials"]).toBe("true");
+  });
+
+  it("hashes by what we ask for, and makes the cookie", async () => {
+    const reply = await get(ports.listener, "/hash");
+    expect([reply.status, JSON.parse(reply.body).name]).toEqual([200, "v1"]);
+    expect(String(reply.headers["set-cookie"])).toContain("session=");
   });
 
   it("splits by weight", async () => {
