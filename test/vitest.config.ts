@@ -7,6 +7,7 @@ export default defineConfig({
   root: fileURLToPath(new URL("..", import.meta.url)),
   test: {
     reporters: ["default", new SummaryReporter()],
+    setupFiles: [fileURLToPath(new URL("support/seed.ts", import.meta.url))],
     projects: [
       {
         extends: true,

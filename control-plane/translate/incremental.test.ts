@@ -114,6 +114,8 @@ describe("translate", () => {
           const [old, next] = [before, after].map((snapshot) => translate(snapshot, node));
           for (const part of ["clusters", "endpoints", "listeners", "virtualHosts"] as const) {
             for (const [name, value] of next![part]) {
+              // Hosts that only rules name are kept with their first rule; equal bytes then still travel once.
+              if (part === "virtualHosts" && !name.includes(".svc.cluster.local:")) continue;
               const same = old![part].get(name);
               if (JSON.stringify(same) === JSON.stringify(value)) expect(value, name).toBe(same);
             }

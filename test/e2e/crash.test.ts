@@ -37,7 +37,7 @@ describe("kill -9 under load", () => {
     expect(report.servedBy.get("product-v2")).toBeGreaterThan(0);
   });
 
-  it("of a sidecar costs only what was under way or came before it was back, and it is back in under 1.5 s", async () => {
+  it("of a sidecar costs only what was under way or came before it was back, and it is back in under 3 s (0.3 s on a calm machine)", async () => {
     const sidecar = () => mesh.info().sidecars.find(({ name }) => name === "product-v2")!;
     const before = sidecar().pid!;
     const running = startLoad({ url: products, concurrency: 8, perSecond: 400 });
@@ -56,7 +56,7 @@ describe("kill -9 under load", () => {
       `ready again after ${Math.round(readyMs)} ms, failures over ${last === undefined ? 0 : last.atMs - report.failures[0]!.atMs} ms`,
     );
     expect(sidecar().pid).not.toBe(before);
-    expect(readyMs).toBeLessThan(1500);
+    expect(readyMs).toBeLessThan(3000);
     // Nothing failed once it was back: every failure lies in the gap.
     if (last !== undefined) expect(last.atMs - report.failures[0]!.atMs).toBeLessThan(readyMs + 250);
   });
