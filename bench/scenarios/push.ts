@@ -120,7 +120,6 @@ class Fleet {
   readonly #proxies: number;
   readonly #until: number;
   readonly #children: Child[] = [];
-  readonly #rounds = new Map<string, number>();
 
   constructor(port: number, proxies: number) {
     this.#port = port;
@@ -146,12 +145,11 @@ class Fleet {
     return opened;
   }
 
-  /** Settles when every proxy has answered the next response of a kind. */
+  /** Settles when every proxy has answered a response of a kind that came from now on, not one that was still on its way before. */
   async next(what: string): Promise<{ readonly atMs: number; readonly bytes: number }> {
-    const round = (this.#rounds.get(what) ?? 0) + 1;
-    this.#rounds.set(what, round);
+    const since = now();
     for (;;) {
-      const steps = this.#children.map((child) => stepOf(child, what, round));
+      const steps = this.#children.map((child) => stepOf(child, what, since));
       if (steps.length > 0 && steps.every((step) => step !== undefined)) {
         return {
           atMs: Math.max(...steps.map(({ atMs }) => atMs)),
@@ -161,9 +159,7 @@ class Fleet {
       const ended = this.#children.find((child) => !child.isRunning() || child.output().includes('{"ended"'));
       if (ended) throw new Error(`a proxy lost its stream: ${ended.output().slice(-300)}`);
       if (now() > this.#until)
-        throw new Error(
-          `not every proxy has answered after ${limitMs(this.#proxies) / 1000} s (${what} ${round})`,
-        );
+        throw new Error(`not every proxy has answered after ${limitMs(this.#proxies) / 1000} s (${what})`);
       await wait(5);
     }
   }
@@ -173,13 +169,14 @@ class Fleet {
   }
 }
 
-function stepOf(child: Child, what: string, round: number): Step | undefined {
-  const start = `{"what":"${what}","round":${round},`;
-  const line = child
+function stepOf(child: Child, what: string, since: number): Step | undefined {
+  const start = `{"what":"${what}",`;
+  return child
     .output()
     .split("\n")
-    .findLast((text) => text.startsWith(start) && text.endsWith("}"));
-  return line === undefined ? undefined : (JSON.parse(line) as Step);
+    .filter((text) => text.startsWith(start) && text.endsWith("}"))
+    .map((text) => JSON.parse(text) as Step)
+    .find(({ atMs }) => atMs >= since);
 }
 
 async function applyOver({ http }: BenchControlPlane, text: string): Promise<void> {

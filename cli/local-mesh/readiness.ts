@@ -57,7 +57,20 @@ export async function waitReady(check: ReadyCheck, options: WaitOptions): Promis
       hasTold = true;
       whenSlow(why);
     }
-    await new Promise<void>((resolve) => clock.after(pollMs, resolve));
+    await pause(clock, signal);
   }
   return false;
+}
+
+/** Ends with the signal too: while everything stops, no timer keeps the launcher running until this one has come. */
+function pause(clock: Clock, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      cancel();
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const cancel = clock.after(pollMs, end);
+    signal.addEventListener("abort", end, { once: true });
+  });
 }
