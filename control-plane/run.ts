@@ -1,11 +1,16 @@
-import type { ControlPlane } from "./app.ts";
+/** What runs until it is told to end. */
+export interface Running {
+  readonly log: { info(message: string): void };
+  drain(): Promise<void>;
+  stop(): Promise<void>;
+}
 
 /**
  * Runs a control plane until SIGTERM or SIGINT. Answers with the process's exit code: 0 after an orderly end, 1 when it
  * could not start or a second signal cut the end short. What nobody caught ends the process with 1: proxies go on with
  * what they have, and a supervisor starts it anew.
  */
-export async function runUntilSignal(start: () => Promise<ControlPlane>): Promise<number> {
+export async function runUntilSignal(start: () => Promise<Running>): Promise<number> {
   const { promise: ended, resolve: end } = Promise.withResolvers<string>();
   const { promise: hurried, resolve: hurry } = Promise.withResolvers<"hurried">();
   let isEnding = false;
@@ -21,7 +26,7 @@ export async function runUntilSignal(start: () => Promise<ControlPlane>): Promis
   };
   process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
   process.on("uncaughtException", crash).on("unhandledRejection", crash);
-  let app: ControlPlane;
+  let app: Running;
   try {
     app = await start();
   } catch (cause) {

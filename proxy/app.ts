@@ -25,12 +25,12 @@ import { noteProgress } from "./first-config.ts";
 import { clientHttp1, connectHttp1 } from "./http/http1/client.ts";
 import type { Service } from "./http/layer.ts";
 import { acceptInbound } from "./inbound/accept.ts";
-import { idleGraceMs, ListenerSet } from "./listener-set.ts";
+import { idleGraceMs, ListenerSet } from "./listeners/listener-set.ts";
+import { isOwnAddress } from "./listeners/own-address.ts";
 import { connect } from "./net/connect.ts";
 import { TlsClient } from "./net/tls-client.ts";
 import { acceptOutbound } from "./outbound/accept.ts";
 import { RouteTables } from "./outbound/routes.ts";
-import { isOwnAddress } from "./own-address.ts";
 import { applyRestored, toUpdates } from "./restore.ts";
 import { runUntilSignal } from "./run.ts";
 import { LastGood } from "./state/last-good.ts";
@@ -308,5 +308,5 @@ const tidyEveryMs = 60_000;
 
 /** Runs a proxy as this process until it is told to end; answers with the exit code. */
 export function runProxy(settings: ProxySettings): Promise<number> {
-  return runUntilSignal(startProxy, settings);
+  return runUntilSignal((events) => startProxy(settings, events));
 }

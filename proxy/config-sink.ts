@@ -1,6 +1,6 @@
 import type { Problem } from "../common/base/problem.ts";
 import type { ClusterManager } from "./cluster/cluster-manager.ts";
-import type { ListenerSet } from "./listener-set.ts";
+import type { ListenerSet } from "./listeners/listener-set.ts";
 import type { RouteTables } from "./outbound/routes.ts";
 import { clustersNamedBy } from "./state/proxy-config.ts";
 import type { ResourceState } from "./state/resource-state.ts";

@@ -1,21 +1,21 @@
-import type { ProxyApp } from "./app.ts";
-import type { ProxySettings } from "./config.ts";
-
-/** What `runProxy` needs of `startProxy`, so that the process's signals and the composition stay apart. */
-export type StartProxy = (
-  settings: ProxySettings,
-  events: { readonly onQuit: () => void },
-) => Promise<ProxyApp>;
+/** What runs until it is told to end. */
+export interface Running {
+  readonly log: { info(message: string, fields: { readonly why: string }): void };
+  drain(): Promise<void>;
+  stop(): Promise<void>;
+}
 
 /**
  * Runs a proxy until SIGTERM, SIGINT or /quitquitquit, then drains. Answers with the process's exit code: 0 after a drain, 1 when it could
  * not start or when a second signal cut the drain short. What nobody caught ends the process with 1: a supervisor starts it anew, while
  * going on could serve from a broken state.
  */
-export async function runUntilSignal(start: StartProxy, settings: ProxySettings): Promise<number> {
+export async function runUntilSignal(
+  start: (events: { readonly onQuit: () => void }) => Promise<Running>,
+): Promise<number> {
   const { promise: ended, resolve: end } = Promise.withResolvers<string>();
   const { promise: hurried, resolve: hurry } = Promise.withResolvers<undefined>();
-  let app: ProxyApp | undefined;
+  let app: Running;
   let isEnding = false;
   const onEnd = (why: string) => {
     if (isEnding) hurry(undefined);
@@ -31,7 +31,7 @@ export async function runUntilSignal(start: StartProxy, settings: ProxySettings)
   process.on("SIGTERM", onEnd).on("SIGINT", onEnd);
   process.on("uncaughtException", crash).on("unhandledRejection", crash);
   try {
-    app = await start(settings, { onQuit: () => onEnd("quit") });
+    app = await start({ onQuit: () => onEnd("quit") });
   } catch (cause) {
     process.stderr.write(`${(cause as Error).message}\n`);
     return 1;

@@ -1,16 +1,16 @@
-import type { ProxyNode } from "../common/model/node.ts";
-import type { ResourceSet } from "../common/xds/encoded-resource.ts";
+import type { ProxyNode } from "../../common/model/node.ts";
+import type { ResourceSet } from "../../common/xds/encoded-resource.ts";
+import type { Log } from "../log.ts";
+import type { Resource, ResourceKey } from "../resources/resource.ts";
+import { formatKey } from "../resources/resource.ts";
+import { buildSnapshot } from "../snapshot/build.ts";
+import { keyOf } from "../snapshot/problems.ts";
+import type { MeshSettings, Snapshot } from "../snapshot/snapshot.ts";
+import type { Store } from "../store/store.ts";
+import { encodeResources } from "../translate/encode.ts";
+import { translate } from "../translate/translate.ts";
 import type { RememberedResource } from "./last-good.ts";
 import { mayBeHidden, rememberedByKey } from "./last-good.ts";
-import type { Log } from "./log.ts";
-import type { Resource, ResourceKey } from "./resources/resource.ts";
-import { formatKey } from "./resources/resource.ts";
-import { buildSnapshot } from "./snapshot/build.ts";
-import { keyOf } from "./snapshot/problems.ts";
-import type { MeshSettings, Snapshot } from "./snapshot/snapshot.ts";
-import type { Store } from "./store/store.ts";
-import { encodeResources } from "./translate/encode.ts";
-import { translate } from "./translate/translate.ts";
 
 /** What a step from one picture to the next changed. */
 export interface MeshStep {

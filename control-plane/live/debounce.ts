@@ -1,4 +1,4 @@
-import type { CancelTimer, Clock } from "../common/base/clock.ts";
+import type { CancelTimer, Clock } from "../../common/base/clock.ts";
 
 /**
  * Runs once for many calls that come close together: after `quietMs` without another, but no later than `maxDelayMs` after the

@@ -1,5 +1,5 @@
-import type { Problem } from "../common/base/problem.ts";
-import type { Listener } from "../common/model/listener.ts";
+import type { Problem } from "../../common/base/problem.ts";
+import type { Listener } from "../../common/model/listener.ts";
 import type { OpenListenerParts, ServiceFor } from "./open-listener.ts";
 import { OpenListener } from "./open-listener.ts";
 

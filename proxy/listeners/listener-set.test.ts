@@ -1,9 +1,9 @@
 import { createServer } from "node:net";
 import { describe, expect, it } from "vitest";
-import { systemClock } from "../common/base/clock.ts";
-import { listener } from "../test/support/proxy-resources.ts";
-import { meshError } from "./errors.ts";
-import { defaultHttpServerSettings } from "./http/http-server.ts";
+import { systemClock } from "../../common/base/clock.ts";
+import { listener } from "../../test/support/proxy-resources.ts";
+import { meshError } from "../errors.ts";
+import { defaultHttpServerSettings } from "../http/http-server.ts";
 import { ListenerSet } from "./listener-set.ts";
 
 describe("ListenerSet", () => {

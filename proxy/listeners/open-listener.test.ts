@@ -1,12 +1,12 @@
 import type { Socket } from "node:net";
 import { connect } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
-import { FakeClock } from "../test/support/fake-clock.ts";
-import { listener } from "../test/support/proxy-resources.ts";
-import { Body } from "./http/body.ts";
-import type { Exchange, Response } from "./http/exchange.ts";
-import { HeaderList } from "./http/header-list.ts";
-import { defaultHttpServerSettings } from "./http/http-server.ts";
+import { FakeClock } from "../../test/support/fake-clock.ts";
+import { listener } from "../../test/support/proxy-resources.ts";
+import { Body } from "../http/body.ts";
+import type { Exchange, Response } from "../http/exchange.ts";
+import { HeaderList } from "../http/header-list.ts";
+import { defaultHttpServerSettings } from "../http/http-server.ts";
 import { OpenListener } from "./open-listener.ts";
 
 const stops: (() => void)[] = [];

@@ -2,9 +2,9 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { decodeText } from "../resources/decode-text.ts";
 import type { RememberedResource } from "./last-good.ts";
 import { LastGoodFolder, mayBeHidden } from "./last-good.ts";
-import { decodeText } from "./resources/decode-text.ts";
 
 const { resources } = decodeText(
   `

@@ -1,17 +1,17 @@
-import type { Clock } from "../common/base/clock.ts";
-import type { Problem } from "../common/base/problem.ts";
-import type { ControlPlaneApi, ReportedProblem, SettledView } from "./admin/api.ts";
+import type { Clock } from "../../common/base/clock.ts";
+import type { Problem } from "../../common/base/problem.ts";
+import type { ControlPlaneApi, ReportedProblem, SettledView } from "../admin/api.ts";
+import { formatKey } from "../resources/resource.ts";
+import type { ProxyStatus } from "../serve/proxy-status.ts";
+import type { XdsServer } from "../serve/server.ts";
+import type { KnownProxies } from "../status/known-proxies.ts";
+import { proxyName, proxyView, round } from "../status/proxy-views.ts";
+import { resourceStatuses, versionNumber } from "../status/resource-status.ts";
+import type { StateFolder } from "../store/state-folder.ts";
+import type { Store } from "../store/store.ts";
+import { answerExplainQuestion } from "../translate/explain-question.ts";
 import type { LiveMesh } from "./live-mesh.ts";
 import type { Publisher } from "./publisher.ts";
-import { formatKey } from "./resources/resource.ts";
-import type { ProxyStatus } from "./serve/proxy-status.ts";
-import type { XdsServer } from "./serve/server.ts";
-import type { KnownProxies } from "./status/known-proxies.ts";
-import { proxyName, proxyView, round } from "./status/proxy-views.ts";
-import { resourceStatuses, versionNumber } from "./status/resource-status.ts";
-import type { StateFolder } from "./store/state-folder.ts";
-import type { Store } from "./store/store.ts";
-import { answerExplainQuestion } from "./translate/explain-question.ts";
 
 export interface ApiParts {
   readonly store: Store;

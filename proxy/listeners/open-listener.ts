@@ -1,18 +1,18 @@
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
-import type { Clock } from "../common/base/clock.ts";
-import type { FilterChain, HttpFilterChain, Listener, TcpProxy } from "../common/model/listener.ts";
-import type { DownstreamConnection, Exchange } from "./http/exchange.ts";
-import type { HttpServerSettings } from "./http/http-server.ts";
-import type { Http1ServerConnection } from "./http/http1/server.ts";
-import { serveHttp1 } from "./http/http1/server.ts";
-import type { Service } from "./http/layer.ts";
-import { chooseChain } from "./net/choose-chain.ts";
-import type { Listener as Port } from "./net/listen.ts";
-import { listen } from "./net/listen.ts";
-import { sniff } from "./net/sniff.ts";
-import { splice } from "./net/splice.ts";
-import { TlsServer } from "./net/tls-server.ts";
+import type { Clock } from "../../common/base/clock.ts";
+import type { FilterChain, HttpFilterChain, Listener, TcpProxy } from "../../common/model/listener.ts";
+import type { DownstreamConnection, Exchange } from "../http/exchange.ts";
+import type { HttpServerSettings } from "../http/http-server.ts";
+import type { Http1ServerConnection } from "../http/http1/server.ts";
+import { serveHttp1 } from "../http/http1/server.ts";
+import type { Service } from "../http/layer.ts";
+import { chooseChain } from "../net/choose-chain.ts";
+import type { Listener as Port } from "../net/listen.ts";
+import { listen } from "../net/listen.ts";
+import { sniff } from "../net/sniff.ts";
+import { splice } from "../net/splice.ts";
+import { TlsServer } from "../net/tls-server.ts";
 
 export interface OpenListenerParts {
   readonly settings: HttpServerSettings;

@@ -1,11 +1,11 @@
 import { mkdir, open, readFile, rename } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { Problem } from "../common/base/problem.ts";
-import type { Resource } from "./resources/resource.ts";
-import { formatKey } from "./resources/resource.ts";
-import type { SavedResource } from "./resources/saved-resource.ts";
-import { restoreResource, saveResource } from "./resources/saved-resource.ts";
-import { stateFileOf } from "./store/state-folder.ts";
+import type { Problem } from "../../common/base/problem.ts";
+import type { Resource } from "../resources/resource.ts";
+import { formatKey } from "../resources/resource.ts";
+import type { SavedResource } from "../resources/saved-resource.ts";
+import { restoreResource, saveResource } from "../resources/saved-resource.ts";
+import { stateFileOf } from "../store/state-folder.ts";
 
 /** A resource that was live when the control plane last ran, and the source that it came from. */
 export interface RememberedResource {

@@ -1,14 +1,14 @@
-import type { CancelTimer, Clock } from "../common/base/clock.ts";
-import type { ControlPlaneMetrics } from "./admin/metrics.ts";
+import type { CancelTimer, Clock } from "../../common/base/clock.ts";
+import type { ControlPlaneMetrics } from "../admin/metrics.ts";
+import type { Log } from "../log.ts";
+import { formatKey } from "../resources/resource.ts";
+import type { PushOutcome } from "../serve/push-outcome.ts";
+import type { XdsServer } from "../serve/server.ts";
+import type { ConfigChanges } from "../status/config-changes.ts";
+import { proxyName } from "../status/proxy-views.ts";
+import { versionNumber } from "../status/resource-status.ts";
 import type { LastGoodFolder } from "./last-good.ts";
 import type { LiveMesh } from "./live-mesh.ts";
-import type { Log } from "./log.ts";
-import { formatKey } from "./resources/resource.ts";
-import type { PushOutcome } from "./serve/push-outcome.ts";
-import type { XdsServer } from "./serve/server.ts";
-import type { ConfigChanges } from "./status/config-changes.ts";
-import { proxyName } from "./status/proxy-views.ts";
-import { versionNumber } from "./status/resource-status.ts";
 
 export interface PublisherParts {
   readonly mesh: LiveMesh;
