@@ -106,6 +106,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
 
 /** Files of common/ with one reader so far, and the second that is on its way. */
 const awaitingReader: Readonly<Record<string, string>> = {
+  "common/model/identity.ts": "the control plane knows by it who calls",
   "common/routing/explain.ts": "the dashboard explains as the command does",
   "common/routing/hypothetical-request.ts": "the dashboard asks as the command does",
 };

@@ -1,5 +1,6 @@
 import type { Hash64 } from "../../common/base/xxhash64.ts";
 import type { Workload } from "../../common/model/endpoint.ts";
+import type { PeerIdentity } from "../../common/model/identity.ts";
 import type { SocketAddress } from "../../common/model/node.ts";
 import type { Route } from "../../common/model/route.ts";
 import type { ErrorCode, MeshError } from "../errors.ts";
@@ -15,6 +16,8 @@ export interface DownstreamConnection {
   readonly scheme: "http" | "https";
   /** The TLS server name that the client asked for; absent without one. */
   readonly serverName?: string;
+  /** Who the client proved to be by mutual TLS; absent without it, and for certificates that hold no SPIFFE ID. */
+  readonly peer?: PeerIdentity;
 }
 
 /**
