@@ -1,5 +1,7 @@
 import { kindDefinitions } from "../index.ts";
 import type { KindDefinition } from "../kind.ts";
+import type { SchemaField } from "./fields.ts";
+import { fieldsOf, isStringMatch } from "./fields.ts";
 import type { StructuralSchema } from "./structural-schema.ts";
 import { structuralSchema } from "./structural-schema.ts";
 
@@ -25,46 +27,16 @@ export function resourceReference(): string {
 }
 
 function section(definition: KindDefinition): string {
-  const schema = structuralSchema(definition.schema);
-  const rows = fieldRows(schema, "");
-  const later = laterFields(schema, "");
-  const notYet = later.length === 0 ? "" : `\nNot yet: ${later.map((field) => `\`${field}\``).join(", ")}.\n`;
+  const fields = fieldsOf(structuralSchema(definition.schema));
+  const rows = fields.filter(({ isRefused }) => !isRefused).map(row);
+  const later = fields.filter(({ isRefused }) => isRefused).map(({ path }) => `\`${path}\``);
+  const notYet = later.length === 0 ? "" : `\nNot yet: ${later.join(", ")}.\n`;
   return `\n## ${definition.kind}\n\n${table([["field", "type", ""], ...rows])}\n${notYet}`;
 }
 
-function fieldRows(schema: StructuralSchema, path: string): string[][] {
-  return Object.entries(schema.properties ?? {}).flatMap(([name, field]) => {
-    if (isLater(field)) return [];
-    const own = path === "" ? name : `${path}.${name}`;
-    const { inner, suffix } = innerSchema(field);
-    const must = schema.required?.includes(name) ? "required. " : "";
-    const says = `${must}${cell(field.description ?? "")}`.trim();
-    const row = [`\`${own}${suffix}\``, typeName(field), says];
-    return isStringMatch(inner) ? [row] : [row, ...fieldRows(inner, `${own}${suffix}`)];
-  });
-}
-
-function laterFields(schema: StructuralSchema, path: string): string[] {
-  return Object.entries(schema.properties ?? {}).flatMap(([name, field]) => {
-    const own = path === "" ? name : `${path}.${name}`;
-    if (isLater(field)) return [own];
-    const { inner, suffix } = innerSchema(field);
-    return laterFields(inner, `${own}${suffix}`);
-  });
-}
-
-function innerSchema(field: StructuralSchema): { readonly inner: StructuralSchema; readonly suffix: string } {
-  if (field.items) return { inner: field.items, suffix: "[]" };
-  if (field.additionalProperties) return { inner: field.additionalProperties, suffix: "{}" };
-  return { inner: field, suffix: "" };
-}
-
-function isLater(field: StructuralSchema): boolean {
-  return field["x-kubernetes-preserve-unknown-fields"] === true;
-}
-
-function isStringMatch(field: StructuralSchema): boolean {
-  return Object.keys(field.properties ?? {}).join() === "exact,prefix,regex";
+function row({ path, schema, isRequired }: SchemaField): string[] {
+  const says = `${isRequired ? "required. " : ""}${cell(schema.description ?? "")}`.trim();
+  return [`\`${path}\``, typeName(schema), says];
 }
 
 function typeName(field: StructuralSchema): string {

@@ -29,9 +29,10 @@ export function structuralSchema(schema: z.ZodType): StructuralSchema {
 function convert(json: z.core.JSONSchema._JSONSchema): StructuralSchema {
   if (typeof json === "boolean") return { "x-kubernetes-preserve-unknown-fields": true };
   const description = json.description === undefined ? {} : { description: json.description };
-  if (json["notYet"] === true) {
+  const notYet: unknown = json["notYet"];
+  if (notYet !== undefined) {
     return {
-      description: "Not supported yet: refused by Weft.",
+      description: `Not supported yet: refused by Weft${typeof notYet === "string" ? `; ${notYet}` : ""}.`,
       "x-kubernetes-preserve-unknown-fields": true,
     };
   }

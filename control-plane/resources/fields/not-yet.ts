@@ -10,6 +10,6 @@ export function notYet(hint?: string): z.ZodOptional<z.ZodUnknown> {
     .superRefine((_value, context) => {
       context.addIssue({ code: "custom", message: "is not supported yet", params: hint ? { hint } : {} });
     })
-    .meta({ notYet: true })
+    .meta({ notYet: hint ?? true })
     .optional();
 }
