@@ -9,6 +9,13 @@ export interface Listener {
   readonly address: string;
   readonly port: number;
   readonly direction: "outbound" | "inbound" | "gateway";
+  /** False: no port is opened; connections come from the listener that `usesOriginalDestination` (Envoy's bind_to_port). */
+  readonly bindsPort?: false;
+  /**
+   * A redirected connection goes to the listener of the address that it was meant for, or of its port on 0.0.0.0, when there is one
+   * (Envoy's use_original_dst).
+   */
+  readonly usesOriginalDestination?: true;
   /**
    * The chain whose server names are the most specific for the connection takes it, in whatever order they stand; no two have
    * the same server name. Chains without server names take what is left, also what is not TLS.
@@ -20,13 +27,27 @@ export interface Listener {
 /** What to do with a connection: HTTP, or its bytes to a cluster. */
 export type FilterChain = HttpFilterChain | TcpFilterChain;
 
-interface FilterChainBase {
-  /** Unique in its listener. */
-  readonly name: string;
+/** What a connection must be for a chain; what is absent may be anything (Envoy's FilterChainMatch, compared in this order). */
+export interface ChainMatch {
+  /** The port that the connection was meant for. */
+  readonly destinationPort?: number;
+  /** Addresses or CIDRs that the connection was meant for; the longest prefix wins. */
+  readonly destinationCidrs?: readonly string[];
   /**
    * Server names (SNI) of TLS connections for this chain: exact or `*.suffix`, lower case. Empty or absent: any, and none.
    */
   readonly serverNames?: readonly string[];
+  /** "tls": it begins with a ClientHello; "raw": it does not. */
+  readonly transport?: "tls" | "raw";
+  /** Addresses or CIDRs that it comes from. */
+  readonly sourceCidrs?: readonly string[];
+}
+
+interface FilterChainBase extends ChainMatch {
+  /** Unique in its listener. */
+  readonly name: string;
+  /** Of a chain for TCP: the rule that made it, for access logs. */
+  readonly source?: Source;
   /** Absent: the bytes are taken as they come; with `tcp` and server names that is TLS passed through. */
   readonly tls?: ServerTls;
 }
@@ -52,7 +73,14 @@ export interface TcpProxy {
   readonly statPrefix: string;
   /** At least one; weights are ≥ 0 integers with a sum > 0. */
   readonly destinations: readonly { readonly cluster: string; readonly weight: number }[];
+  /** ms without a byte in either direction until both connections end; 0: never; absent: `defaultTcpIdleTimeoutMs`. */
+  readonly idleTimeoutMs?: number;
+  /** ms after which the connection ends whatever it does. */
+  readonly maxConnectionDurationMs?: number;
 }
+
+/** Envoy's and Istio's: an hour. */
+export const defaultTcpIdleTimeoutMs = 3_600_000;
 
 /** Routes named and fetched by RDS/VHDS, or carried inline (inbound). */
 export type RouteSource =

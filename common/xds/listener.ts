@@ -6,6 +6,7 @@ import type {
   RouteSource,
   TcpProxy,
 } from "../model/listener.ts";
+import { fromChainMatch, toChainMatch } from "./chain-match.ts";
 import { adsConfigSource } from "./config-source.ts";
 import { corsFilter, faultFilter } from "./filter-config.ts";
 import messages from "./generated/messages.js";
@@ -17,6 +18,7 @@ import type { Reading } from "./wire.ts";
 import { anyType, decodeMessage, packAny, readMessage, toDuration } from "./wire.ts";
 
 type WireListener = messages.envoy.config.listener.v3.Listener;
+type WireListenerFilter = messages.envoy.config.listener.v3.ListenerFilter;
 type WireFilterChain = messages.envoy.config.listener.v3.FilterChain;
 type WireManager = messages.envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager;
 type HttpFilter = messages.envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter;
@@ -27,9 +29,11 @@ const { Router } = messages.envoy.extensions.filters.http.router.v3;
 const { HttpConnectionManager: ManagerCodec } =
   messages.envoy.extensions.filters.network.http_connection_manager.v3;
 const { TlsInspector } = messages.envoy.extensions.filters.listener.tls_inspector.v3;
+const { OriginalDst } = messages.envoy.extensions.filters.listener.original_dst.v3;
 const ListenerCodec = messages.envoy.config.listener.v3.Listener;
 
 const inspectorType = "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector";
+const originalDstType = "envoy.extensions.filters.listener.original_dst.v3.OriginalDst";
 const managerType = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 const filterTypes = {
   cors: "envoy.extensions.filters.http.cors.v3.Cors",
@@ -45,20 +49,14 @@ export function encodeListener(listener: Listener): Uint8Array {
     // Envoy's TrafficDirection does not know gateways; Istio calls theirs outbound.
     direction: isGateway ? "gateway" : undefined,
   });
+  const filters = listenerFilters(listener);
   return ListenerCodec.encode({
     name: listener.name,
     address: { socketAddress: { address: listener.address, portValue: listener.port } },
     filterChains: listener.filterChains.map((chain) => toFilterChain(chain, isGateway)),
-    ...(listener.filterChains.some(namesServers)
-      ? {
-          listenerFilters: [
-            {
-              name: "envoy.filters.listener.tls_inspector",
-              typedConfig: packAny(inspectorType, TlsInspector, {}),
-            },
-          ],
-        }
-      : {}),
+    ...(filters.length > 0 ? { listenerFilters: filters } : {}),
+    ...(listener.bindsPort === false ? { bindToPort: { value: false } } : {}),
+    ...(listener.usesOriginalDestination ? { useOriginalDst: { value: true } } : {}),
     trafficDirection: listener.direction === "inbound" ? 1 : 2,
     ...(metadata ? { metadata } : {}),
   }).finish();
@@ -102,18 +100,24 @@ function fromListener(message: WireListener, reading: Reading): Listener {
         ? "gateway"
         : directions[message.trafficDirection ?? 0] || "gateway",
     filterChains,
+    ...(message.bindToPort?.value === false ? { bindsPort: false as const } : {}),
+    ...(message.useOriginalDst?.value ? { usesOriginalDestination: true as const } : {}),
     ...(source ? { source } : {}),
   };
 }
 
-function namesServers({ serverNames = [] }: FilterChain): boolean {
-  return serverNames.length > 0;
+/** Envoy reads the ClientHello only when a filter says so. */
+function looksAtTls({ serverNames = [], transport }: FilterChain): boolean {
+  return serverNames.length > 0 || transport !== undefined;
 }
 
 function toFilterChain(chain: FilterChain, isGateway: boolean): WireFilterChain {
+  const match = toChainMatch(chain);
+  const metadata = toWeftMetadata({ source: sourceToJson(chain.source) });
   return {
     name: chain.name,
-    ...(namesServers(chain) ? { filterChainMatch: { serverNames: [...chain.serverNames!] } } : {}),
+    ...(match ? { filterChainMatch: match } : {}),
+    ...(metadata ? { metadata } : {}),
     ...(chain.tls ? { transportSocket: toServerSocket(chain.tls) } : {}),
     filters: [
       chain.http
@@ -126,23 +130,46 @@ function toFilterChain(chain: FilterChain, isGateway: boolean): WireFilterChain 
   };
 }
 
+function listenerFilters(listener: Listener): WireListenerFilter[] {
+  return [
+    ...(listener.usesOriginalDestination
+      ? [
+          {
+            name: "envoy.filters.listener.original_dst",
+            typedConfig: packAny(originalDstType, OriginalDst, {}),
+          },
+        ]
+      : []),
+    ...(listener.filterChains.some(looksAtTls)
+      ? [
+          {
+            name: "envoy.filters.listener.tls_inspector",
+            typedConfig: packAny(inspectorType, TlsInspector, {}),
+          },
+        ]
+      : []),
+  ];
+}
+
 /** The server name is always read where a chain asks for it, so the filter that reads it for Envoy says nothing new. */
 function refuseForeignListenerFilters({ listenerFilters }: WireListener, reading: Reading): void {
   for (const [index, filter] of (listenerFilters ?? []).entries()) {
     const type = anyType(filter.typedConfig);
-    if (type !== inspectorType)
+    if (type !== inspectorType && type !== originalDstType)
       reading.problem(`listenerFilters[${index}]`, `the filter ${JSON.stringify(type)} is not supported`);
   }
 }
 
 function fromFilterChain(chain: WireFilterChain, path: string, reading: Reading): FilterChain | undefined {
   reading.refuseUnknown(chain, "envoy.config.listener.v3.FilterChain", path);
-  const serverNames = fromMatch(chain, `${path}.filterChainMatch`, reading);
+  const match = fromChainMatch(chain.filterChainMatch, `${path}.filterChainMatch`, reading);
+  const source = sourceFromJson(fromWeftMetadata(chain.metadata).source);
   const socket = chain.transportSocket;
   const tls = socket ? fromServerSocket(socket, `${path}.transportSocket`, reading) : undefined;
   const head = {
     name: chain.name ?? "",
-    ...(serverNames.length > 0 ? { serverNames } : {}),
+    ...match,
+    ...(source ? { source } : {}),
     ...(tls ? { tls } : {}),
   };
   const [filter, ...others] = chain.filters ?? [];
@@ -162,26 +189,6 @@ function fromFilterChain(chain: WireFilterChain, path: string, reading: Reading)
   }
   const manager = decodeMessage(ManagerCodec, filter.typedConfig?.value ?? new Uint8Array(), at, reading);
   return manager && { ...head, http: fromManager(manager, at, reading) };
-}
-
-/** A predicate that is not understood would let a chain take what is not meant for it. */
-function fromMatch({ filterChainMatch: match }: WireFilterChain, path: string, reading: Reading): string[] {
-  if (!match) return [];
-  reading.refuseUnknown(match, "envoy.config.listener.v3.FilterChainMatch", path);
-  const transport = match.transportProtocol ?? "";
-  if (transport !== "" && !(transport === "tls" && (match.serverNames ?? []).length > 0))
-    reading.problem(`${path}.transportProtocol`, 'is supported as "tls" beside serverNames only');
-  const set: Readonly<Record<string, boolean>> = {
-    destinationPort: !!match.destinationPort,
-    addressSuffix: !!match.addressSuffix,
-    suffixLen: !!match.suffixLen,
-    sourceType: !!match.sourceType,
-    sourcePorts: (match.sourcePorts ?? []).length > 0,
-    applicationProtocols: (match.applicationProtocols ?? []).length > 0,
-  };
-  for (const [name, isSet] of Object.entries(set))
-    if (isSet) reading.problem(`${path}.${name}`, "is not supported");
-  return (match.serverNames ?? []).map((name) => name.toLowerCase());
 }
 
 function toManager(http: HttpConnectionManager, isGateway: boolean): WireManager {
@@ -218,7 +225,8 @@ function refuseForeignFilter(filter: HttpFilter, path: string, reading: Reading)
   const type = anyType(filter.typedConfig);
   if (type === filterTypes.fault) {
     const fault = decodeMessage(HTTPFault, filter.typedConfig?.value ?? new Uint8Array(), path, reading);
-    if (fault?.abort || fault?.delay) reading.problem(path, "faults are supported on routes only");
+    if (fault?.abort || fault?.delay || fault?.responseRateLimit)
+      reading.problem(path, "faults are supported on routes only");
   } else if (type !== filterTypes.cors && type !== filterTypes.router) {
     reading.problem(
       path,

@@ -168,7 +168,7 @@ describe("other resources", () => {
     });
   });
 
-  it("refuse a filter chain that is chosen by more than the server name, or does something else than HTTP and TCP", () => {
+  it("refuse a filter chain that is chosen by what is not known here, or that does something else than HTTP and TCP", () => {
     const manager =
       messages.envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager;
     const type = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
@@ -182,14 +182,14 @@ describe("other resources", () => {
     const filterChainMatch = {
       serverNames: ["a"],
       applicationProtocols: ["h2"],
-      $unknowns: unknownField(3),
+      addressSuffix: "x",
     };
     const chain = { filters: [http], filterChainMatch };
     expect(
       decodeListener(Listener.encode({ name: "l", address, filterChains: [chain] }).finish()),
     ).toMatchObject({
       problems: [
-        { path: "filterChains[0].filterChainMatch", why: expect.stringMatching(/^prefixRanges of/) },
+        { path: "filterChains[0].filterChainMatch.addressSuffix" },
         { path: "filterChains[0].filterChainMatch.applicationProtocols" },
       ],
     });

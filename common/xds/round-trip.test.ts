@@ -4,7 +4,7 @@ import type { BreakerFallback, CircuitBreakerPolicy } from "../model/circuit-bre
 import type { Cluster, LoadBalancer } from "../model/cluster.ts";
 import type { ConnectionPool } from "../model/connection-pool.ts";
 import type { Endpoint, EndpointSet, Labels } from "../model/endpoint.ts";
-import type { FilterChain, Listener } from "../model/listener.ts";
+import type { FilterChain, Listener, TcpProxy } from "../model/listener.ts";
 import type { ProxyNode } from "../model/node.ts";
 import { proxyNodeId } from "../model/node.ts";
 import type { OutlierDetection } from "../model/outlier-detection.ts";
@@ -379,9 +379,22 @@ const anyCluster = record<Cluster>(
 const cluster = anyCluster.map((made) =>
   made.discovery.kind === "original-dst" ? { ...made, loadBalancer: { kind: "passthrough" as const } } : made,
 );
-const chainHead = record<Pick<FilterChain, "name" | "serverNames" | "tls">>(
-  { name: word, serverNames: fc.array(word, { minLength: 1, maxLength: 2 }), tls: serverTls },
-  ["serverNames", "tls"],
+const cidrs = fc.uniqueArray(fc.constantFrom("10.0.0.0/8", "192.168.1.7", "::1", "fd00::/8"), {
+  minLength: 1,
+  maxLength: 2,
+});
+const chainHead = record<Omit<FilterChain, "http" | "tcp">>(
+  {
+    name: word,
+    destinationPort: port,
+    destinationCidrs: cidrs,
+    sourceCidrs: cidrs,
+    serverNames: fc.array(word, { minLength: 1, maxLength: 2 }),
+    transport: fc.constant("raw" as const),
+    source,
+    tls: serverTls,
+  },
+  ["destinationPort", "destinationCidrs", "sourceCidrs", "serverNames", "transport", "source", "tls"],
 );
 const filterChain: fc.Arbitrary<FilterChain> = fc.oneof(
   fc
@@ -397,10 +410,22 @@ const filterChain: fc.Arbitrary<FilterChain> = fc.oneof(
     )
     .map(([head, http]) => ({ ...head, http })),
   fc
-    .tuple(chainHead, word, fc.array(word, { minLength: 2, maxLength: 3 }))
-    .map(([head, statPrefix, clusters]) => ({
+    .tuple(
+      chainHead,
+      word,
+      fc.array(word, { minLength: 2, maxLength: 3 }),
+      record<Pick<TcpProxy, "idleTimeoutMs" | "maxConnectionDurationMs">>(
+        { idleTimeoutMs: fc.nat(86_400_000), maxConnectionDurationMs: ms },
+        ["idleTimeoutMs", "maxConnectionDurationMs"],
+      ),
+    )
+    .map(([head, statPrefix, clusters, times]) => ({
       ...head,
-      tcp: { statPrefix, destinations: clusters.map((cluster, at) => ({ cluster, weight: at + 1 })) },
+      tcp: {
+        statPrefix,
+        destinations: clusters.map((cluster, at) => ({ cluster, weight: at + 1 })),
+        ...times,
+      },
     })),
 );
 const listener = record<Listener>(
@@ -410,9 +435,11 @@ const listener = record<Listener>(
     port,
     direction: fc.constantFrom("outbound", "inbound", "gateway"),
     filterChains: fc.array(filterChain, { minLength: 1, maxLength: 3 }),
+    bindsPort: fc.constant(false as const),
+    usesOriginalDestination: fc.constant(true as const),
     source,
   },
-  ["source"],
+  ["bindsPort", "usesOriginalDestination", "source"],
 );
 
 describe("a resource that goes to bytes and back", () => {

@@ -1,7 +1,7 @@
 import type { TcpProxy } from "../model/listener.ts";
 import messages from "./generated/messages.js";
 import type { Reading } from "./wire.ts";
-import { decodeMessage, packAny } from "./wire.ts";
+import { decodeMessage, fromDuration, packAny, toDuration } from "./wire.ts";
 
 type Filter = messages.envoy.config.listener.v3.Filter;
 
@@ -9,7 +9,8 @@ const TcpProxyCodec = messages.envoy.extensions.filters.network.tcp_proxy.v3.Tcp
 
 export const tcpProxyType = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
 
-export function toTcpProxy({ statPrefix, destinations }: TcpProxy): Filter {
+export function toTcpProxy(proxy: TcpProxy): Filter {
+  const { statPrefix, destinations, idleTimeoutMs, maxConnectionDurationMs } = proxy;
   const [only, ...others] = destinations;
   const clusters = destinations.map(({ cluster, weight }) => ({ name: cluster, weight }));
   const target =
@@ -18,7 +19,14 @@ export function toTcpProxy({ statPrefix, destinations }: TcpProxy): Filter {
       : { weightedClusters: { clusters: clusters.filter(({ weight }) => weight > 0) } };
   return {
     name: "envoy.filters.network.tcp_proxy",
-    typedConfig: packAny(tcpProxyType, TcpProxyCodec, { statPrefix, ...target }),
+    typedConfig: packAny(tcpProxyType, TcpProxyCodec, {
+      statPrefix,
+      ...target,
+      ...(idleTimeoutMs === undefined ? {} : { idleTimeout: toDuration(idleTimeoutMs) }),
+      ...(maxConnectionDurationMs === undefined
+        ? {}
+        : { maxDownstreamConnectionDuration: toDuration(maxConnectionDurationMs) }),
+    }),
   };
 }
 
@@ -34,5 +42,11 @@ export function fromTcpProxy(filter: Filter, path: string, reading: Reading): Tc
         weight: weight ?? 0,
       }));
   if (destinations.every(({ weight }) => weight === 0)) reading.problem(path, "names no cluster");
-  return { statPrefix: message.statPrefix ?? "", destinations };
+  const { idleTimeout, maxDownstreamConnectionDuration: maxDuration } = message;
+  return {
+    statPrefix: message.statPrefix ?? "",
+    destinations,
+    ...(idleTimeout ? { idleTimeoutMs: fromDuration(idleTimeout) } : {}),
+    ...(maxDuration ? { maxConnectionDurationMs: fromDuration(maxDuration) } : {}),
+  };
 }
