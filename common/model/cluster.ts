@@ -1,5 +1,6 @@
 import type { ConnectionPool, RetryBudget } from "./connection-pool.ts";
 import type { Endpoint } from "./endpoint.ts";
+import type { HealthCheck } from "./health-check.ts";
 import type { OutlierDetection } from "./outlier-detection.ts";
 import type { Source } from "./source.ts";
 import type { ClientTls } from "./tls.ts";
@@ -15,6 +16,8 @@ export interface Cluster {
   readonly connectionPool?: ConnectionPool;
   readonly outlierDetection?: OutlierDetection;
   readonly retryBudget?: RetryBudget;
+  /** Where both say it, its `minHealthPercent` is that of `outlierDetection`. */
+  readonly healthCheck?: HealthCheck;
   /** Absent: plain text. */
   readonly tls?: ClientTls;
   /** The DestinationRule that shaped it, else the resource that made the service. */

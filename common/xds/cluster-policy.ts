@@ -1,7 +1,9 @@
 import type { Cluster } from "../model/cluster.ts";
 import type { ConnectionPool, RetryBudget, TcpKeepalive } from "../model/connection-pool.ts";
+import type { HealthCheck } from "../model/health-check.ts";
 import type { OutlierDetection } from "../model/outlier-detection.ts";
 import messages from "./generated/messages.js";
+import { fromHealthCheck, toHealthCheck } from "./health-check.ts";
 import type { Reading } from "./wire.ts";
 import { decodeMessage, fromDuration, packAny, toDuration } from "./wire.ts";
 
@@ -15,35 +17,59 @@ const httpOptionsType = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 /** Istio writes this for "no limit"; Envoy without a number has 1024. */
 const noLimit = 2 ** 32 - 1;
 
-type Policy = Pick<Cluster, "connectionPool" | "outlierDetection" | "retryBudget">;
+type Policy = Pick<Cluster, "connectionPool" | "outlierDetection" | "healthCheck" | "retryBudget">;
 
-/** The fields of a cluster that hold its pool limits, retry budget and outlier detection. */
-export function toClusterPolicy({ connectionPool, outlierDetection, retryBudget }: Policy): WireCluster {
+/** The fields of a cluster that hold its pool limits, retry budget, outlier detection and health check. */
+export function toClusterPolicy(policy: Policy): WireCluster {
+  const { connectionPool, outlierDetection, healthCheck, retryBudget } = policy;
+  const panicPercent = healthCheck?.minHealthPercent ?? outlierDetection?.minHealthPercent;
   return {
     ...(connectionPool || retryBudget
       ? { circuitBreakers: { thresholds: [toThresholds(connectionPool ?? {}, retryBudget)] } }
       : {}),
     ...(connectionPool && toConnectionFields(connectionPool)),
     ...(outlierDetection && {
-      outlierDetection: toOutlierDetection(outlierDetection),
-      commonLbConfig: { healthyPanicThreshold: { value: outlierDetection.minHealthPercent } },
+      outlierDetection: {
+        ...toOutlierDetection(outlierDetection),
+        ...(healthCheck && {
+          successfulActiveHealthCheckUnejectHost: { value: healthCheck.endsEjection === true },
+        }),
+      },
     }),
+    ...(healthCheck && { healthChecks: [toHealthCheck(healthCheck)] }),
+    ...(panicPercent === undefined
+      ? {}
+      : { commonLbConfig: { healthyPanicThreshold: { value: panicPercent } } }),
   };
 }
 
 export function fromClusterPolicy(message: WireCluster, reading: Reading): Policy {
   const connectionPool = fromConnectionPool(message, reading);
   const retryBudget = fromRetryBudget(defaultThresholds(message));
+  const panicPercent = message.commonLbConfig?.healthyPanicThreshold?.value ?? defaultPanicPercent;
+  const healthCheck = readHealthCheck(message, panicPercent, reading);
   return {
     ...(connectionPool && { connectionPool }),
     ...(retryBudget && { retryBudget }),
     ...(message.outlierDetection && {
-      outlierDetection: fromOutlierDetection(
-        message.outlierDetection,
-        message.commonLbConfig?.healthyPanicThreshold?.value ?? defaultPanicPercent,
-      ),
+      outlierDetection: fromOutlierDetection(message.outlierDetection, panicPercent),
     }),
+    ...(healthCheck && { healthCheck }),
   };
+}
+
+function readHealthCheck(
+  { healthChecks, outlierDetection }: WireCluster,
+  minHealthPercent: number,
+  reading: Reading,
+): HealthCheck | undefined {
+  const [first, ...more] = healthChecks ?? [];
+  if (first === undefined) return undefined;
+  if (more.length > 0) reading.problem("healthChecks", "holds more than one check, which Envoy refuses too");
+  const check = fromHealthCheck(first, "healthChecks[0]", reading);
+  const unejects = outlierDetection?.successfulActiveHealthCheckUnejectHost;
+  const endsEjection = outlierDetection != null && (unejects ? (unejects.value ?? false) : true);
+  return check && { ...check, minHealthPercent, ...(endsEjection && { endsEjection }) };
 }
 
 /** Envoy's, for a cluster that names none. */

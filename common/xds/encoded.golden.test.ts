@@ -202,6 +202,35 @@ describe("the encoded form", () => {
     await expectGolden("cluster-limits", "envoy.config.cluster.v3.Cluster", bytes);
   });
 
+  it("of a cluster with a health check speaks Envoy's words", async () => {
+    const bytes = encodeCluster({
+      ...cluster,
+      outlierDetection: { ...defaultOutlierDetection, minHealthPercent: 50 },
+      healthCheck: {
+        probe: {
+          kind: "http",
+          path: "/healthz",
+          method: "HEAD",
+          host: "reviews",
+          headers: [["x-check", "1"]],
+          expectedStatuses: [{ start: 200, end: 300 }],
+          retriableStatuses: [{ start: 100, end: 600 }],
+        },
+        intervalMs: 10_000,
+        unhealthyIntervalMs: 2_000,
+        noTrafficIntervalMs: 60_000,
+        intervalJitterMs: 1_000,
+        initialJitterMs: 500,
+        timeoutMs: 1_500,
+        healthyThreshold: 1,
+        unhealthyThreshold: 3,
+        reusesConnection: true,
+        minHealthPercent: 50,
+      },
+    });
+    await expectGolden("cluster-health-check", "envoy.config.cluster.v3.Cluster", bytes);
+  });
+
   it("of a DNS cluster holds its host names", async () => {
     const endpoints = [{ address: "httpbin.org", port: 80, weight: 1, health: "healthy" }] as const;
     const bytes = encodeCluster({

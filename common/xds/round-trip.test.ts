@@ -4,6 +4,7 @@ import type { BreakerFallback, CircuitBreakerPolicy } from "../model/circuit-bre
 import type { Cluster, LoadBalancer } from "../model/cluster.ts";
 import type { ConnectionPool } from "../model/connection-pool.ts";
 import type { Endpoint, EndpointSet, Labels } from "../model/endpoint.ts";
+import type { GrpcProbe, HealthCheck, HealthProbe, HttpProbe, TcpProbe } from "../model/health-check.ts";
 import type { FilterChain, Listener, TcpProxy } from "../model/listener.ts";
 import type { ProxyNode } from "../model/node.ts";
 import { proxyNodeId } from "../model/node.ts";
@@ -305,6 +306,47 @@ const outlierDetection: fc.Arbitrary<OutlierDetection> = fc.record({
   maxEjectionPercent: percent,
   minHealthPercent: percent,
 });
+const statusRanges = fc.array(
+  fc.integer({ min: 100, max: 500 }).map((start) => ({ start, end: start + 100 })),
+  { minLength: 1, maxLength: 2 },
+);
+const hex = fc.constantFrom("00", "50494e47", "ff0a");
+const healthProbe = fc.oneof(
+  record<HttpProbe>(
+    {
+      kind: fc.constant("http" as const),
+      path: word.map((name) => `/${name}`),
+      method: fc.constantFrom("GET", "HEAD", "POST"),
+      host: word,
+      headers: fc.array(fc.tuple(word, word), { maxLength: 2 }),
+      expectedStatuses: statusRanges,
+      retriableStatuses: statusRanges,
+    },
+    ["host"],
+  ),
+  record<TcpProbe>(
+    { kind: fc.constant("tcp" as const), send: hex, receive: fc.array(hex, { maxLength: 2 }) },
+    ["send"],
+  ),
+  record<GrpcProbe>({ kind: fc.constant("grpc" as const), service: word, authority: word }, ["authority"]),
+) as fc.Arbitrary<HealthProbe>;
+const healthCheck = record<HealthCheck>(
+  {
+    probe: healthProbe,
+    intervalMs: fc.integer({ min: 1, max: 100_000 }),
+    unhealthyIntervalMs: ms,
+    noTrafficIntervalMs: ms,
+    intervalJitterMs: ms,
+    initialJitterMs: ms,
+    timeoutMs: fc.integer({ min: 1, max: 100_000 }),
+    healthyThreshold: count,
+    unhealthyThreshold: count,
+    reusesConnection: fc.boolean(),
+    minHealthPercent: percent,
+    endsEjection: fc.constant(true as const),
+  },
+  ["unhealthyIntervalMs", "endsEjection"],
+);
 const retryBudget = fc.record({
   fraction: percent.map((value) => value / 100),
   minConcurrency: fc.nat({ max: 10 }),
@@ -367,18 +409,32 @@ const anyCluster = record<Cluster>(
     connectTimeoutMs: ms,
     connectionPool,
     outlierDetection,
+    healthCheck,
     retryBudget,
     tls: clientTls,
     source,
     service: fc.record({ hostname: word, name: word, namespace: word }),
     subset: word,
   },
-  ["connectionPool", "outlierDetection", "retryBudget", "tls", "source", "service", "subset"],
+  ["connectionPool", "outlierDetection", "healthCheck", "retryBudget", "tls", "source", "service", "subset"],
 );
+/** Envoy has one panic threshold, and says with outlier detection what a check ends. */
+function joinHealth({ outlierDetection, healthCheck: check, ...rest }: Cluster): Cluster {
+  if (check === undefined) return { ...rest, ...(outlierDetection && { outlierDetection }) };
+  const { endsEjection: _, ...plain } = check;
+  if (outlierDetection === undefined) return { ...rest, healthCheck: plain };
+  const { minHealthPercent } = check;
+  return { ...rest, healthCheck: check, outlierDetection: { ...outlierDetection, minHealthPercent } };
+}
+
 /** Requests to original-dst clusters name their address, so there is nothing to balance. */
-const cluster = anyCluster.map((made) =>
-  made.discovery.kind === "original-dst" ? { ...made, loadBalancer: { kind: "passthrough" as const } } : made,
-);
+const cluster = anyCluster
+  .map(joinHealth)
+  .map((made) =>
+    made.discovery.kind === "original-dst"
+      ? { ...made, loadBalancer: { kind: "passthrough" as const } }
+      : made,
+  );
 const cidrs = fc.uniqueArray(fc.constantFrom("10.0.0.0/8", "192.168.1.7", "::1", "fd00::/8"), {
   minLength: 1,
   maxLength: 2,

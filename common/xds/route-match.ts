@@ -113,6 +113,7 @@ function toHeaderMatcher(header: HeaderMatch): HeaderMatcher {
  */
 export function fromHeaderMatcher(matcher: HeaderMatcher, path: string, reading: Reading): HeaderMatch[] {
   reading.refuseUnknown(matcher, `${routePackage}.HeaderMatcher`, path);
+  if (matcher.rangeMatch) reading.problem(`${path}.rangeMatch`, "comparing numbers is not supported");
   const name = (matcher.name ?? "").toLowerCase();
   if (name === "") reading.problem(`${path}.name`, "is empty");
   const invert = matcher.invertMatch === true;

@@ -146,3 +146,9 @@ export const usedMessages = [
   "google.protobuf.UInt32Value",
   "google.protobuf.UInt64Value",
 ];
+  "envoy.config.core.v3.HealthCheck",
+  "envoy.config.core.v3.HealthCheck.Payload",
+  "envoy.config.core.v3.HealthCheck.HttpHealthCheck",
+  "envoy.config.core.v3.HealthCheck.TcpHealthCheck",
+  "envoy.config.core.v3.HealthCheck.GrpcHealthCheck",
+  "envoy.type.v3.Int64Range",
