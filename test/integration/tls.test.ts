@@ -1,4 +1,3 @@
-import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import type { IncomingMessage, RequestListener } from "node:http";
@@ -16,6 +15,7 @@ import { readControlPlaneSettings } from "../../control-plane/config.ts";
 import { createLog } from "../../control-plane/log.ts";
 import type { ProxyApp } from "../../proxy/app.ts";
 import { startProxy } from "../../proxy/app.ts";
+import { certificatesIn } from "../support/certificates.ts";
 import { startEcho } from "../support/echo-server.ts";
 import { proxySettings } from "../support/proxy-resources.ts";
 
@@ -30,45 +30,7 @@ afterEach(async () => {
 });
 
 const file = (name: string) => join(folder, name);
-const openssl = (...args: string[]) => execFileSync("openssl", args, { stdio: "ignore" });
-const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-
-function makeAuthority(name: string): void {
-  openssl(
-    "req",
-    "-x509",
-    ...key,
-    "-days",
-    "2",
-    "-subj",
-    `/CN=${name}`,
-    "-keyout",
-    file(`${name}.key`),
-    "-out",
-    file(`${name}.pem`),
-  );
-}
-
-function makeCertificate(name: string, authority: string, names: string): void {
-  const request = file(`${name}.csr`);
-  const extensions = file(`${name}.ext`);
-  writeFileSync(extensions, `subjectAltName=${names}\n`);
-  openssl("req", "-new", ...key, "-subj", `/CN=${name}`, "-keyout", file(`${name}.key`), "-out", request);
-  const signer = ["-CA", file(`${authority}.pem`), "-CAkey", file(`${authority}.key`), "-CAcreateserial"];
-  openssl(
-    "x509",
-    "-req",
-    "-days",
-    "2",
-    "-in",
-    request,
-    ...signer,
-    "-extfile",
-    extensions,
-    "-out",
-    file(`${name}.pem`),
-  );
-}
+const { makeAuthority, makeCertificate } = certificatesIn(folder);
 
 beforeAll(() => {
   makeAuthority("ca");
@@ -79,6 +41,10 @@ beforeAll(() => {
 });
 
 describe("a gateway", () => {
+  // covers Gateway servers[].tls.mode, servers[].tls.httpsRedirect, servers[].tls.serverCertificate, servers[].tls.privateKey
+  // covers Gateway servers[].tls.caCertificates
+  // covers VirtualService tls[].match[].sniHosts[], tls[].route[].destination
+  // covers ServiceEntry ports[].protocol
   it("ends TLS by server name, asks for client certificates, passes on what it does not end, and sends plain HTTP to https", async () => {
     const echo = await startEcho("ui");
     stops.push(() => echo.stop());
@@ -153,6 +119,10 @@ describe("a gateway", () => {
 });
 
 describe("a sidecar", () => {
+  // covers DestinationRule trafficPolicy.portLevelSettings[].port.number, trafficPolicy.portLevelSettings[].tls
+  // covers DestinationRule trafficPolicy.tls.mode, trafficPolicy.tls.sni, trafficPolicy.tls.caCertificates
+  // covers DestinationRule trafficPolicy.tls.clientCertificate, trafficPolicy.tls.privateKey
+  // covers DestinationRule trafficPolicy.tls.subjectAltNames[], trafficPolicy.tls.insecureSkipVerify
   it("speaks TLS to a service outside, verifies who answers, and answers 502 for hosts that nobody serves", async () => {
     const asked: (string | false | null)[] = [];
     const port = await secureServer(
