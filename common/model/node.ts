@@ -14,6 +14,11 @@ export interface ProxyNode {
   readonly labels: Labels;
   /** Where it runs, when it was told. */
   readonly locality?: Locality;
+  /**
+   * It asks for virtual hosts by name at first use (VHDS) and wants nothing else of the mesh's services until then. Absent: it
+   * gets everything that it may see.
+   */
+  readonly onDemand?: boolean;
   /** Explicit mode: where this proxy was told to listen. The control plane copies these into its listeners. */
   readonly bindings: ProxyBindings;
 }

@@ -52,6 +52,8 @@ export interface DeltaResponse {
 
 export interface DeltaResource {
   readonly name: string;
+  /** The names by which the client asked for it, when they are others (VHDS). */
+  readonly aliases?: readonly string[];
   readonly version: string;
   /** The Any's value; its type is the response's `typeUrl`. */
   readonly bytes: Uint8Array;
@@ -174,9 +176,16 @@ const resourceFields = new WeakMap<DeltaResource, { readonly typeUrl: string; re
 function resourceField(resource: DeltaResource, typeUrl: string): Uint8Array {
   const known = resourceFields.get(resource);
   if (known?.typeUrl === typeUrl) return known.field;
-  const { name, version, bytes } = resource;
+  const { name, aliases, version, bytes } = resource;
   const field = wire.DeltaDiscoveryResponse.encode({
-    resources: [{ name, version, resource: { type_url: typeUrl, value: bytes } }],
+    resources: [
+      {
+        name,
+        ...(aliases && { aliases: [...aliases] }),
+        version,
+        resource: { type_url: typeUrl, value: bytes },
+      },
+    ],
   }).finish();
   resourceFields.set(resource, { typeUrl, field });
   return field;
@@ -190,6 +199,7 @@ function decodeDeltaResponse(bytes: Uint8Array): DeltaResponse {
     nonce: message.nonce ?? "",
     resources: (message.resources ?? []).map((resource) => ({
       name: resource.name ?? "",
+      ...(resource.aliases?.length ? { aliases: resource.aliases } : {}),
       version: resource.version ?? "",
       bytes: resource.resource?.value ?? new Uint8Array(),
     })),

@@ -9,6 +9,10 @@ export interface EncodedResource {
   readonly version: string;
   /** The value of the google.protobuf.Any; the type URL is the key under which the resource is kept. */
   readonly bytes: Uint8Array;
+  /** Of a virtual host: what it answers for; a client may ask for it by any host that these cover. */
+  readonly domains?: readonly string[];
+  /** Of a virtual host or listener: the clusters that it sends to, each once. */
+  readonly clusters?: readonly string[];
 }
 
 /**
@@ -17,8 +21,12 @@ export interface EncodedResource {
  */
 export type ResourceSet = ReadonlyMap<TypeUrl, ReadonlyMap<string, EncodedResource>>;
 
-export function encodedResource(name: string, bytes: Uint8Array): EncodedResource {
-  return { name, version: contentVersion(bytes), bytes };
+export function encodedResource(
+  name: string,
+  bytes: Uint8Array,
+  names: Pick<EncodedResource, "domains" | "clusters"> = {},
+): EncodedResource {
+  return { name, version: contentVersion(bytes), bytes, ...names };
 }
 
 /** 16 characters of a SHA-256: enough that two versions of one resource never look alike. */

@@ -32,7 +32,7 @@ export function toWireNode(node: ProxyNode, version: string): WireNode {
     [keys.labels]: { ...node.labels },
     [keys.serviceAccount]: node.serviceAccount,
     [keys.workload]: node.name,
-    [keys.weft]: { bindings: bindingsToJson(node.bindings) },
+    [keys.weft]: { bindings: bindingsToJson(node.bindings), onDemand: node.onDemand },
   };
   return {
     id: node.id,
@@ -60,6 +60,7 @@ export function fromWireNode(message: WireNode): ProxyPeer {
     serviceAccount: text(metadata, keys.serviceAccount) ?? "default",
     labels: labelsFromJson(metadata[keys.labels]),
     ...(locality && { locality }),
+    ...(member(metadata[keys.weft], "onDemand") === true && { onDemand: true }),
     bindings: bindingsFromJson(member(metadata[keys.weft], "bindings")),
   };
   return {

@@ -6,8 +6,13 @@ import type { ProxySession, Responder } from "./session.ts";
 export function deltaResponder(write: (response: DeltaResponse) => boolean): Responder {
   return {
     protocol: "delta",
-    send: ({ kind, nonce, version, changed, removed }) =>
-      write({ typeUrl: typeUrl[kind], systemVersion: version, nonce, resources: changed, removed }),
+    send: ({ kind, nonce, version, changed, removed, aliasesOf }) => {
+      const resources = changed.map((resource) => {
+        const aliases = aliasesOf(resource.name);
+        return aliases.length === 0 ? resource : { ...resource, aliases };
+      });
+      return write({ typeUrl: typeUrl[kind], systemVersion: version, nonce, resources, removed });
+    },
   };
 }
 
@@ -31,7 +36,7 @@ export function takeDeltaRequest(session: ProxySession, request: DeltaRequest): 
       const wanted = [...request.initialVersions].filter(([name]) => subscription.matches(name));
       session.adopt(kind, new Map(wanted));
     }
-    session.subscriptionChanged(kind, again);
+    session.subscriptionChanged(kind, again, isFirst);
   }
   session.advance();
   return undefined;

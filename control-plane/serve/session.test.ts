@@ -1,141 +1,15 @@
 import { describe, expect, it } from "vitest";
-import type { ResourceSet } from "../../common/xds/encoded-resource.ts";
-import type { ClientKind } from "../../common/xds/node.ts";
 import { decodeRouteConfiguration } from "../../common/xds/route.ts";
-import type { ResourceKind } from "../../common/xds/type-url.ts";
 import { typeUrl } from "../../common/xds/type-url.ts";
-import { FakeClock } from "../../test/support/fake-clock.ts";
+import { FakeProxy } from "../../test/support/fake-proxy.ts";
 import type { SmallMesh } from "../../test/support/xds-mesh.ts";
-import { encodeMesh, endpoint, sidecar } from "../../test/support/xds-mesh.ts";
-import { takeDeltaRequest } from "./delta.ts";
+import { encodeMesh, endpoint } from "../../test/support/xds-mesh.ts";
 import type { SessionResponse } from "./session.ts";
-import { ProxySession, removalHoldMs } from "./session.ts";
-import { takeSotwRequest } from "./sotw.ts";
+import { removalHoldMs } from "./session.ts";
 import { maxSubscribedNames } from "./subscriptions.ts";
 
 const one: SmallMesh = { clusters: { a: [endpoint("127.0.0.1", 1)] }, hosts: { "a.example": "a" } };
 const two: SmallMesh = { clusters: { b: [endpoint("127.0.0.1", 2)] }, hosts: { "a.example": "b" } };
-
-/** A proxy as a test drives it: what was sent to it, in order, and how it answers. */
-class FakeProxy {
-  readonly clock = new FakeClock();
-  readonly sent: SessionResponse[] = [];
-  readonly session: ProxySession;
-  readonly settled: string[] = [];
-  accepts = true;
-  fetches = 0;
-  #resources: ResourceSet;
-  #pushes = 0;
-
-  constructor(mesh: SmallMesh, protocol: "delta" | "sotw" = "delta", client: ClientKind = "weft") {
-    this.#resources = encodeMesh(mesh);
-    this.session = new ProxySession({
-      peer: { node: sidecar("p"), client, clientVersion: "" },
-      address: "",
-      clock: this.clock,
-      push: { sequence: 0, version: "v0" },
-      source: {
-        resourcesFor: () => {
-          this.fetches += 1;
-          return this.#resources;
-        },
-      },
-      responder: {
-        protocol,
-        send: (response) => {
-          const whole = [...response.all()];
-          this.sent.push({ ...response, all: () => whole });
-          return this.accepts;
-        },
-      },
-      onAck: () => {},
-      onNack: () => {},
-      onFailure: () => {},
-      onSettled: (session) => this.settled.push(session.settledPush?.version ?? ""),
-    });
-  }
-
-  /** The last response of a type. */
-  last(kind: ResourceKind): SessionResponse {
-    return this.sent.findLast((response) => response.kind === kind)!;
-  }
-
-  /** Every response so far as words, such as `cluster +a -b`; forgets them. */
-  take(): string[] {
-    return this.sent
-      .splice(0)
-      .map(({ kind, changed, removed }) =>
-        [kind, ...changed.map(({ name }) => `+${name}`), ...removed.map((name) => `-${name}`)].join(" "),
-      );
-  }
-
-  subscribe(
-    kind: ResourceKind,
-    subscribe: string[] = [],
-    initialVersions: ReadonlyMap<string, string> = new Map(),
-  ) {
-    const request = {
-      typeUrl: typeUrl[kind],
-      subscribe,
-      unsubscribe: [],
-      initialVersions,
-      responseNonce: "",
-    };
-    return takeDeltaRequest(this.session, request);
-  }
-
-  unsubscribe(kind: ResourceKind, unsubscribe: string[]) {
-    const request = {
-      typeUrl: typeUrl[kind],
-      subscribe: [],
-      unsubscribe,
-      initialVersions: new Map(),
-      responseNonce: "",
-    };
-    return takeDeltaRequest(this.session, request);
-  }
-
-  ack(kind: ResourceKind, nonce = this.last(kind).nonce, error?: string) {
-    const names = { subscribe: [], unsubscribe: [], initialVersions: new Map() };
-    const answer = {
-      typeUrl: typeUrl[kind],
-      responseNonce: nonce,
-      ...(error === undefined ? {} : { error }),
-    };
-    takeDeltaRequest(this.session, { ...names, ...answer });
-  }
-
-  ask(kind: ResourceKind, resourceNames: string[], nonce = "", error?: string) {
-    const request = { typeUrl: typeUrl[kind], resourceNames, versionInfo: "", responseNonce: nonce };
-    return takeSotwRequest(this.session, error === undefined ? request : { ...request, error });
-  }
-
-  push(mesh: SmallMesh) {
-    this.#resources = encodeMesh(mesh);
-    this.#pushes += 1;
-    this.session.outdated({ sequence: this.#pushes, version: `v${this.#pushes}` });
-    this.session.advance();
-  }
-
-  /** Subscribes to everything and accepts all that comes. */
-  settle(): this {
-    this.subscribe("cluster");
-    this.subscribe("listener");
-    this.subscribe("endpoints", Object.keys({ ...one.clusters, ...two.clusters }));
-    this.subscribe("route-configuration", ["http_proxy"]);
-    this.subscribe("virtual-host", ["http_proxy"]);
-    this.ackAll();
-    this.take();
-    return this;
-  }
-
-  ackAll() {
-    for (let answered = -1; answered !== this.sent.length; ) {
-      answered = this.sent.length;
-      for (const { kind, nonce } of [...this.sent]) this.ack(kind, nonce);
-    }
-  }
-}
 
 const namesOf = (response: SessionResponse) => Array.from(response.all(), ({ name }) => name);
 

@@ -2,9 +2,10 @@ import type { CancelTimer, Clock } from "../../common/base/clock.ts";
 import type { EncodedResource, ResourceSet } from "../../common/xds/encoded-resource.ts";
 import type { ProxyPeer } from "../../common/xds/node.ts";
 import type { ResourceKind } from "../../common/xds/type-url.ts";
-import { resourceKinds, typeUrl } from "../../common/xds/type-url.ts";
+import { resourceKinds, splitVirtualHostResourceName, typeUrl } from "../../common/xds/type-url.ts";
 import type { Delivery, NackRecord } from "./acks.ts";
 import { withInlineRoutes } from "./inline-routes.ts";
+import { OnDemandView } from "./on-demand.ts";
 import type { ResourceSource } from "./resource-source.ts";
 import type { Subscription } from "./subscriptions.ts";
 import type { Pending, WantedResources } from "./type-state.ts";
@@ -23,6 +24,8 @@ export interface SessionResponse {
   readonly version: string;
   readonly changed: readonly EncodedResource[];
   readonly removed: readonly string[];
+  /** The other names by which the client asked for one of `changed`. */
+  readonly aliasesOf: (resource: string) => readonly string[];
   /** Everything of this kind that the client has when it accepts; the same objects as were sent before where nothing changed. */
   readonly all: () => Iterable<EncodedResource>;
 }
@@ -76,8 +79,14 @@ export class ProxySession {
     endpoints: new TypeState("endpoints"),
     listener: new TypeState("listener"),
     "route-configuration": new TypeState("route-configuration"),
-    "virtual-host": new TypeState("virtual-host"),
+    "virtual-host": new TypeState("virtual-host", (name) =>
+      this.#demand === undefined ? name : this.#demand.meaningOf(name),
+    ),
   };
+  /** Present on clients that ask for virtual hosts by name. */
+  readonly #demand: OnDemandView | undefined;
+  /** All that the client may ask for, and what of it it does. */
+  #offered: ResourceSet | undefined;
   #wanted: ResourceSet | undefined;
   #push: Push;
   #settledPush: Push | undefined;
@@ -97,6 +106,7 @@ export class ProxySession {
     this.protocol = parts.responder.protocol;
     this.connectedAt = parts.clock.now();
     this.#usesVhds = parts.responder.protocol === "delta" && parts.peer.client === "weft";
+    if (this.#usesVhds && parts.peer.node.onDemand === true) this.#demand = new OnDemandView();
   }
 
   subscription(kind: ResourceKind): Subscription {
@@ -130,18 +140,39 @@ export class ProxySession {
     });
   }
 
-  /** To be called after a subscription was changed; `again` are names the client wants although it had them. */
-  subscriptionChanged(kind: ResourceKind, again: readonly string[] = []): void {
+  /**
+   * To be called after a subscription was changed; `again` are names the client wants although it had them, `isFirst` a type's
+   * first request on the stream.
+   */
+  subscriptionChanged(kind: ResourceKind, again: readonly string[] = [], isFirst = false): void {
     this.#types[kind].changed();
     if (kind === "virtual-host" && !this.#usesVhds && this.protocol === "delta") {
       this.#usesVhds = true;
-      this.#wanted = undefined;
+      this.#offered = undefined;
     }
     const delivery = this.delivery(kind);
     const subscription = this.subscription(kind);
     for (const name of again) delivery.sent.delete(name);
+    if (kind === "virtual-host") {
+      this.#wanted = undefined;
+      if (this.#demand) this.#repeatForNames(this.#demand, isFirst);
+    }
     for (const name of [...delivery.sent.keys(), ...delivery.refused.keys()]) {
       if (!subscription.matches(name)) delivery.forget(name);
+    }
+  }
+
+  /** Who asks by a new name learns from the answer what it means, also when that was sent before. */
+  #repeatForNames(demand: OnDemandView, isFirst: boolean): void {
+    this.#wanted = this.#fetch();
+    const hosts = this.#wantedOf("virtual-host");
+    for (const name of this.subscription("virtual-host").owed) {
+      const meant = demand.meaningOf(name);
+      if (meant === undefined || !this.delivery("virtual-host").sent.has(meant)) continue;
+      const { virtualHost: host = "" } = splitVirtualHostResourceName(name);
+      // A client that comes back has these and sees by itself what they answer for.
+      const isSeen = isFirst && (name === meant || hosts.get(meant)?.domains?.includes(host));
+      if (!isSeen) this.#types["virtual-host"].again.add(meant);
     }
   }
 
@@ -163,6 +194,7 @@ export class ProxySession {
   /** A newer picture exists; it is fetched at the next `advance`, whatever happens until then. */
   outdated(push: Push): void {
     this.#push = push;
+    this.#offered = undefined;
     this.#wanted = undefined;
   }
 
@@ -192,11 +224,12 @@ export class ProxySession {
     for (const kind of resourceKinds) {
       const isRouting = routing.includes(kind);
       const { updates, removals, absent, owesAnswer } = pending.get(kind)!;
-      const mayRemove = isRouting ? mayRoute : routesAreSettled && !this.#cancelHold;
+      const mayRemove = isRouting ? mayRoute : routesAreSettled && this.#mayShrink;
       const change = { updates, removals: mayRemove ? removals : [], absent, owesAnswer };
       const deferred = mayRemove ? [] : removals;
       const maySend = (!isRouting || mayRoute) && !this.delivery(kind).inFlight;
       if (maySend && !isNothing(change)) this.#send(kind, change, deferred);
+      else if (kind === "virtual-host") this.#sendWhatIsWaitedFor(pending.get(kind)!);
       if (this.#isBlocked) return;
       if (!this.delivery(kind).inFlight) pending.set(kind, this.#pendingOf(kind));
       // Later kinds name what this one holds.
@@ -205,11 +238,46 @@ export class ProxySession {
     this.#noteSettled(resourceKinds.some(isOpen));
   }
 
+  /** False while a client that came back may not have asked yet for what names its clusters. */
+  get #mayShrink(): boolean {
+    if (this.#cancelHold !== undefined) return false;
+    return this.#demand === undefined || this.subscription("virtual-host").isStarted;
+  }
+
+  /**
+   * Virtual hosts for which requests wait go as soon as their clusters and endpoints are on the stream, without an ACK of those:
+   * Weft's proxies read one response after the other. So the wait is one round trip. What a client runs already, and what is
+   * taken away, keeps to the order of all others.
+   */
+  #sendWhatIsWaitedFor({ updates, removals, absent }: Pending): void {
+    const { acked, inFlight } = this.delivery("virtual-host");
+    if (this.#demand === undefined || inFlight !== undefined) return;
+    const isNew = ({ name, version }: EncodedResource) => (acked.get(name)?.version ?? version) === version;
+    const ready = updates.filter(
+      (host) => isNew(host) && host.clusters?.every((name) => this.#isOnItsWay(name)),
+    );
+    if (ready.length + absent.length === 0) return;
+    this.#send("virtual-host", { updates: ready, removals: [], absent, owesAnswer: false }, removals);
+    this.#types["virtual-host"].changed();
+  }
+
+  /** Whether the client has a cluster and its endpoints, or will when it has read what was sent. */
+  #isOnItsWay(cluster: string): boolean {
+    return (["cluster", "endpoints"] as const).every((kind) => {
+      const wanted = this.#wantedOf(kind).get(cluster);
+      const { sent, refused } = this.delivery(kind);
+      return (
+        wanted === undefined || [sent.get(cluster)?.version, refused.get(cluster)].includes(wanted.version)
+      );
+    });
+  }
+
   /** When the source fails, the client keeps what it has until the next push. */
   #fetch(): ResourceSet | undefined {
     try {
-      const resources = this.#parts.source.resourcesFor(this.peer.node);
-      return this.#usesVhds ? resources : withInlineRoutes(resources);
+      this.#offered ??= this.#parts.source.resourcesFor(this.peer.node);
+      if (this.#demand) return this.#demand.of(this.#offered, this.subscription("virtual-host").names);
+      return this.#usesVhds ? this.#offered : withInlineRoutes(this.#offered);
     } catch (error) {
       this.#parts.onFailure(this, error);
       return undefined;
@@ -237,7 +305,9 @@ export class ProxySession {
   /** `deferred`: removals that are to come later. */
   #send(kind: ResourceKind, change: Pending, deferred: readonly string[]): void {
     const delivery = this.delivery(kind);
-    this.#types[kind].began(this.#wantedOf(kind), deferred);
+    const type = this.#types[kind];
+    type.began(this.#wantedOf(kind), deferred);
+    for (const { name } of change.updates) type.again.delete(name);
     if (this.protocol === "sotw" && named.includes(kind) && change.updates.length === 0) {
       // State of the world has no words for "gone": the client learns it from the cluster or listener that named it.
       for (const name of change.removals) delivery.forget(name);
@@ -249,7 +319,12 @@ export class ProxySession {
     const response = { nonce, version, changed: change.updates, removed };
     delivery.begin({ ...response, sentAt: this.#parts.clock.monotonic() });
     const all = () => delivery.sent.values();
-    this.#isBlocked = !this.#parts.responder.send({ ...response, kind, all });
+    const aliasesOf = (name: string) => this.#aliasesOf(kind, name);
+    this.#isBlocked = !this.#parts.responder.send({ ...response, kind, aliasesOf, all });
+  }
+
+  #aliasesOf(kind: ResourceKind, resource: string): readonly string[] {
+    return kind === "virtual-host" ? (this.#demand?.aliasesOf(resource) ?? []) : [];
   }
 
   #noteSettled(isOpen: boolean): void {

@@ -31,10 +31,15 @@ export function isNothing({ updates, removals, absent, owesAnswer }: Pending): b
 export class TypeState {
   readonly subscription: Subscription;
   readonly delivery = new Delivery();
+  /** Resources that the client has and is to be sent once more, because it asked by a name that it can't know to mean them. */
+  readonly again = new Set<string>();
+  readonly #meaningOf: (name: string) => string | undefined;
   #compared: Comparison | undefined;
 
-  constructor(kind: ResourceKind) {
+  /** `meaningOf`: the resource that a subscribed name means; default: the one that is called so. */
+  constructor(kind: ResourceKind, meaningOf: (name: string) => string | undefined = (name) => name) {
     this.subscription = new Subscription(kind);
+    this.#meaningOf = meaningOf;
   }
 
   /** Remembered until `changed` or `began`, because an ACK changes nothing of it. */
@@ -64,8 +69,9 @@ export class TypeState {
   /** The client is in step with `before`, so only what changed since then can be pending. */
   #changesSince(before: WantedResources, wanted: WantedResources): Pending {
     const { changed, removed } = mapChanges(before, wanted);
+    const { subscription } = this;
     const updates = changed.filter(
-      (resource) => this.subscription.matches(resource.name) && this.#lacks(resource),
+      (resource) => subscription.matches(resource.name) && this.#lacks(resource),
     );
     const removals = removed.filter((name) => this.delivery.sent.has(name));
     return updates.length + removals.length === 0 ? nothingPending : { ...nothingPending, updates, removals };
@@ -73,12 +79,19 @@ export class TypeState {
 
   #compare(wanted: WantedResources): Pending {
     const { subscription } = this;
-    const { sent } = this.delivery;
+    const { sent, refused } = this.delivery;
     const updates = [...candidates(subscription, wanted)].filter((resource) => this.#lacks(resource));
     const removals = [...sent.keys()].filter((name) => !wanted.has(name));
     // What the client has and asks for goes as a removal, in its turn; "does not exist" is for what it never had.
-    const isAbsent = (name: string) =>
-      !wanted.has(name) && !sent.has(name) && !subscription.isNamespace(name);
+    const isAbsent = (name: string) => {
+      if (subscription.isNamespace(name)) return false;
+      const meant = this.#meaningOf(name);
+      if (meant === undefined) return true;
+      const resource = wanted.get(meant);
+      // What it refused, without having a version that it accepted, is not there for it.
+      const isKeptOut = resource === undefined || refused.get(meant) === resource.version;
+      return isKeptOut && !sent.has(meant);
+    };
     const absent = [...subscription.owed].filter(isAbsent);
     const owesAnswer = subscription.owesFirstAnswer || subscription.owed.size > 0;
     const pending = { updates, removals, absent, owesAnswer };
@@ -87,7 +100,8 @@ export class TypeState {
 
   #lacks({ name, version }: EncodedResource): boolean {
     const { sent, refused } = this.delivery;
-    return sent.get(name)?.version !== version && refused.get(name) !== version;
+    if (refused.get(name) === version) return false;
+    return this.again.has(name) || sent.get(name)?.version !== version;
   }
 }
 

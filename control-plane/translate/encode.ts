@@ -1,3 +1,5 @@
+import type { Listener } from "../../common/model/listener.ts";
+import type { VirtualHost } from "../../common/model/route.ts";
 import { encodeCluster } from "../../common/xds/cluster.ts";
 import type { EncodedResource, ResourceSet } from "../../common/xds/encoded-resource.ts";
 import { encodedResource } from "../../common/xds/encoded-resource.ts";
@@ -6,6 +8,7 @@ import { encodeListener } from "../../common/xds/listener.ts";
 import { encodeRouteConfiguration, encodeVirtualHost } from "../../common/xds/route.ts";
 import { typeUrl } from "../../common/xds/type-url.ts";
 import type { ProxyResources } from "./proxy-resources.ts";
+import { clustersOf } from "./routes.ts";
 
 type Encoded = ReadonlyMap<string, EncodedResource>;
 
@@ -18,16 +21,36 @@ export function encodeResources(resources: ProxyResources): ResourceSet {
   return new Map<(typeof typeUrl)[keyof typeof typeUrl], Encoded>([
     [typeUrl.cluster, encodeAll(resources.clusters, encodeCluster)],
     [typeUrl.endpoints, encodeAll(resources.endpoints, encodeEndpoints)],
-    [typeUrl.listener, encodeAll(resources.listeners, encodeListener)],
+    [typeUrl.listener, encodeAll(resources.listeners, encodeListener, listenerNames)],
     [typeUrl["route-configuration"], encodeAll(resources.routeConfigurations, encodeRouteConfiguration)],
-    [typeUrl["virtual-host"], encodeAll(resources.virtualHosts, encodeVirtualHost)],
+    [typeUrl["virtual-host"], encodeAll(resources.virtualHosts, encodeVirtualHost, virtualHostNames)],
   ]);
 }
 
-function encodeAll<T extends object>(all: ReadonlyMap<string, T>, encode: (value: T) => Uint8Array): Encoded {
+/** What else `serve` wants to know of a resource: see EncodedResource. */
+type Names = Pick<EncodedResource, "domains" | "clusters">;
+
+function virtualHostNames({ domains, routes }: VirtualHost): Names {
+  return { domains, clusters: [...new Set(routes.flatMap(clustersOf))] };
+}
+
+function listenerNames({ filterChains }: Listener): Names {
+  const clusters = filterChains.flatMap(({ http, tcp }) => {
+    if (tcp !== undefined) return tcp.destinations.map(({ cluster }) => cluster);
+    if (http.routes.kind === "rds") return [];
+    return http.routes.configuration.virtualHosts.flatMap(({ routes }) => routes.flatMap(clustersOf));
+  });
+  return { clusters: [...new Set(clusters)] };
+}
+
+function encodeAll<T extends object>(
+  all: ReadonlyMap<string, T>,
+  encode: (value: T) => Uint8Array,
+  namesOf?: (value: T) => Names,
+): Encoded {
   let encoded = maps.get(all);
   if (encoded === undefined) {
-    encoded = new Map([...all].map(([name, value]) => [name, encodeOne(name, value, encode)]));
+    encoded = new Map([...all].map(([name, value]) => [name, encodeOne(name, value, encode, namesOf)]));
     maps.set(all, encoded);
   }
   return encoded;
@@ -37,11 +60,12 @@ function encodeOne<T extends object>(
   name: string,
   value: T,
   encode: (value: T) => Uint8Array,
+  namesOf?: (value: T) => Names,
 ): EncodedResource {
   const known = elements.get(value);
   // One virtual host can stand in two route configurations, under two names.
   if (known?.name === name) return known;
-  const encoded = encodedResource(name, encode(value));
+  const encoded = encodedResource(name, encode(value), namesOf?.(value));
   elements.set(value, encoded);
   return encoded;
 }

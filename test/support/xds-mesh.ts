@@ -55,7 +55,8 @@ export function encodeMesh({ clusters, hosts, listenerPort = 15_001 }: SmallMesh
   );
   const virtualHosts = Object.entries(hosts).map(([name, cluster]) => {
     const host: VirtualHost = { name, domains: [name], routes: [routeTo(cluster)] };
-    return encodedResource(virtualHostResourceName("http_proxy", name), encodeVirtualHost(host));
+    const names = { domains: host.domains, clusters: [cluster] };
+    return encodedResource(virtualHostResourceName("http_proxy", name), encodeVirtualHost(host), names);
   });
   const configuration: RouteConfiguration = { name: "http_proxy", virtualHosts: [], vhds: true };
   return new Map([
