@@ -18,6 +18,7 @@ const shortNames: Readonly<Record<string, Kind>> = {
   we: "WorkloadEntry",
   cb: "CircuitBreaker",
   rl: "RateLimit",
+  flt: "Fault",
 };
 
 /** `VirtualService`, in any case and number, or `vs`. Throws wrong use with the closest kind. */

@@ -17,6 +17,9 @@ import type { ProxySettings } from "./config.ts";
 import { ConfigSink } from "./config-sink.ts";
 import { CircuitSet } from "./filters/circuit-set.ts";
 import type { FilterContext } from "./filters/filter.ts";
+import type { AccessParts } from "./filters/access.ts";
+import { AccessCounts } from "./filters/access-counts.ts";
+import { ActiveFaults } from "./filters/active-faults.ts";
 import { LimiterSet } from "./filters/limiter-set.ts";
 import { NestedRetries } from "./filters/nested-retries.ts";
 import { RetryBudgets } from "./filters/retry-budget.ts";
@@ -41,6 +44,8 @@ import { circuitMetrics } from "./telemetry/circuit-metrics.ts";
 import { limiterMetrics } from "./telemetry/limiter-metrics.ts";
 import type { Log } from "./telemetry/log.ts";
 import { createLog } from "./telemetry/log.ts";
+import { faultMetrics } from "./telemetry/fault-metrics.ts";
+import { healthCheckMetrics } from "./telemetry/health-check-metrics.ts";
 import { OutageLog } from "./telemetry/outage-log.ts";
 import { createTelemetry } from "./telemetry-set.ts";
 import type { ResourceSink, ResourceType, ResourceUpdate } from "./xds/resource-update.ts";
@@ -142,6 +147,8 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
     limiters,
     upstream: (cluster) => clusters.upstream(cluster),
     events: telemetry.filterEvents,
+  const faults = new ActiveFaults();
+  const access: AccessParts = { counts: new AccessCounts() };
   };
   const inboundContext: FilterContext = {
     ...context,
@@ -151,6 +158,7 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
   const buildInbound = (route: Route): Service => buildRouteService(route, inboundContext);
   const tables = new RouteTables(build, clock);
   const listeners: ListenerSet = new ListenerSet({
+    faults,
     settings: settings.http,
     clock,
     drainMs: settings.listenerDrainMs,
@@ -231,6 +239,7 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
     readiness,
     config: () => state.current,
     clusters: () => clusters,
+  faultMetrics(telemetry.registry, faults);
     circuits: () => circuits,
     metrics: telemetry.registry,
     log,

@@ -3,6 +3,7 @@ import type { Endpoint } from "./endpoint.ts";
 import type { HealthCheck } from "./health-check.ts";
 import type { OutlierDetection } from "./outlier-detection.ts";
 import type { Source } from "./source.ts";
+import type { TcpFault } from "./tcp-fault.ts";
 import type { ClientTls } from "./tls.ts";
 
 /** A named group of interchangeable endpoints and the policy for calling them (Envoy's Cluster). */
@@ -17,6 +18,9 @@ export interface Cluster {
   readonly outlierDetection?: OutlierDetection;
   readonly retryBudget?: RetryBudget;
   /** Where both say it, its `minHealthPercent` is that of `outlierDetection`. */
+  readonly retryBudget?: RetryBudget;
+  /** For connections whose bytes are passed on; requests have their route's. */
+  readonly tcpFault?: TcpFault;
   readonly healthCheck?: HealthCheck;
   /** Absent: plain text. */
   readonly tls?: ClientTls;

@@ -183,20 +183,30 @@ export interface CorsPolicy {
 export interface FaultPolicy {
   readonly delay?: FaultDelay;
   readonly abort?: FaultAbort;
+  readonly responseLimit?: FaultResponseLimit;
+  /** Faults that one proxy may have under way for it; further requests pass unharmed (Envoy's max_active_faults). */
+  readonly maxActive?: number;
 }
 
-export interface FaultDelay {
-  /** 0..1 */
-  readonly fraction: number;
-  /** `exponential`: `ms` is the mean. */
-  readonly kind: "fixed" | "exponential";
-  readonly ms: number;
-}
+/** `fraction`: 0..1; of a `header` kind the most that the request may ask for. `exponential`: `ms` is the mean. */
+export type FaultDelay =
+  | { readonly fraction: number; readonly kind: "fixed" | "exponential"; readonly ms: number }
+  | { readonly fraction: number; readonly kind: "header" };
 
 export interface FaultAbort {
-  /** 0..1 */
+  /** 0..1; with `fromHeader` the most that the request may ask for. */
   readonly fraction: number;
-  /** Exactly one of the two. gRPC status by name, such as "UNAVAILABLE". */
+  /** Exactly one of the three. gRPC status by name, such as "UNAVAILABLE". */
   readonly httpStatus?: number;
   readonly grpcStatus?: string;
+  /** The request's own header says how it ends (Envoy's header_abort). */
+  readonly fromHeader?: true;
+}
+
+/** How fast a response's body may be sent. */
+export interface FaultResponseLimit {
+  /** 0..1 */
+  readonly fraction: number;
+  /** Absent: the request's own header says it (Envoy's header_limit). */
+  readonly kibPerSecond?: number;
 }

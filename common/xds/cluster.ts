@@ -5,6 +5,7 @@ import { adsConfigSource } from "./config-source.ts";
 import { fromLocalities, toLocalities } from "./endpoint.ts";
 import messages from "./generated/messages.js";
 import { fromLoadBalancerFields, loadBalancerWord, toLoadBalancerFields } from "./load-balancer.ts";
+import { tcpFaultFromJson, tcpFaultToJson } from "./tcp-fault.ts";
 import { fromClientSocket, toClientSocket } from "./tls.ts";
 import type { Json } from "./weft-metadata.ts";
 import { fromWeftMetadata, sourceFromJson, sourceToJson, text, toWeftMetadata } from "./weft-metadata.ts";
@@ -30,6 +31,7 @@ export function encodeCluster(cluster: Cluster): Uint8Array {
     service: cluster.service && { ...cluster.service },
     subset: cluster.subset,
     loadBalancer: loadBalancerWord(cluster),
+    tcpFault: tcpFaultToJson(cluster.tcpFault),
   });
   return ClusterCodec.encode({
     name: cluster.name,
@@ -58,6 +60,7 @@ function fromCluster(message: WireCluster, reading: Reading): Cluster {
   const service = serviceFromJson(weft.service);
   const subset = text(weft, "subset");
   const socket = message.transportSocket;
+  const tcpFault = tcpFaultFromJson(weft.tcpFault, "metadata", reading);
   const tls = socket ? fromClientSocket(socket, "transportSocket", reading) : undefined;
   return {
     name: message.name ?? "",
@@ -66,6 +69,7 @@ function fromCluster(message: WireCluster, reading: Reading): Cluster {
     connectTimeoutMs: message.connectTimeout ? fromDuration(message.connectTimeout) : defaultConnectTimeoutMs,
     ...fromClusterPolicy(message, reading),
     ...(tls ? { tls } : {}),
+    ...(tcpFault ? { tcpFault } : {}),
     ...(source ? { source } : {}),
     ...(service ? { service } : {}),
     ...(subset === undefined ? {} : { subset }),

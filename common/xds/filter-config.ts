@@ -1,5 +1,5 @@
 import { grpcStatusNames, grpcStatusNumber } from "../model/grpc-status.ts";
-import type { CorsPolicy, FaultPolicy } from "../model/route.ts";
+import type { CorsPolicy, FaultAbort, FaultDelay, FaultPolicy, FaultResponseLimit } from "../model/route.ts";
 import messages from "./generated/messages.js";
 import { fromStringMatcher, toStringMatcher } from "./string-matcher.ts";
 import type { Reading } from "./wire.ts";
@@ -63,16 +63,29 @@ export function fromFilterConfig(
   return filters;
 }
 
-function toFault(fault: FaultPolicy): WireFault {
-  const { delay, abort } = fault;
-  const grpcStatus = abort?.grpcStatus === undefined ? undefined : grpcStatusNumber(abort.grpcStatus);
+function toFault({ delay, abort, responseLimit, maxActive }: FaultPolicy): WireFault {
   return {
-    delay: delay && { fixedDelay: toDuration(delay.ms), percentage: toFraction(delay.fraction) },
-    abort: abort && {
-      ...(grpcStatus !== undefined ? { grpcStatus } : { httpStatus: abort.httpStatus ?? 503 }),
-      percentage: toFraction(abort.fraction),
+    delay: delay && {
+      ...(delay.kind === "header" ? { headerDelay: {} } : { fixedDelay: toDuration(delay.ms) }),
+      percentage: toFraction(delay.fraction),
     },
+    abort: abort && { ...toAbortKind(abort), percentage: toFraction(abort.fraction) },
+    ...(responseLimit && {
+      responseRateLimit: {
+        ...(responseLimit.kibPerSecond === undefined
+          ? { headerLimit: {} }
+          : { fixedLimit: { limitKbps: responseLimit.kibPerSecond } }),
+        percentage: toFraction(responseLimit.fraction),
+      },
+    }),
+    ...(maxActive === undefined ? {} : { maxActiveFaults: { value: maxActive } }),
   };
+}
+
+function toAbortKind({ httpStatus, grpcStatus, fromHeader }: FaultAbort) {
+  if (fromHeader) return { headerAbort: {} };
+  if (grpcStatus === undefined) return { httpStatus: httpStatus ?? 503 };
+  return { grpcStatus: grpcStatusNumber(grpcStatus) ?? 2 };
 }
 
 function fromFault(fault: WireFault, exponential: boolean, path: string, reading: Reading): FaultPolicy {
@@ -81,37 +94,55 @@ function fromFault(fault: WireFault, exponential: boolean, path: string, reading
     if (fault[field]?.length)
       reading.problem(`${path}.${field}`, "limiting a fault this way is not supported");
   }
-  const { delay, abort } = fault;
-  if (delay)
-    reading.refuseUnknown(delay, "envoy.extensions.filters.common.fault.v3.FaultDelay", `${path}.delay`);
+  const delay = fault.delay && fromDelay(fault.delay, exponential, `${path}.delay`, reading);
+  const { abort, responseRateLimit } = fault;
   if (abort)
     reading.refuseUnknown(abort, "envoy.extensions.filters.http.fault.v3.FaultAbort", `${path}.abort`);
+  const limit = responseRateLimit && fromRateLimit(responseRateLimit, `${path}.responseRateLimit`, reading);
   return {
-    ...(delay?.fixedDelay
-      ? {
-          delay: {
-            kind: exponential ? "exponential" : "fixed",
-            ms: fromDuration(delay.fixedDelay),
-            fraction: fromFraction(delay.percentage),
-          },
-        }
-      : {}),
-    ...(abort
-      ? {
-          abort: {
-            ...abortStatus(abort, `${path}.abort`, reading),
-            fraction: fromFraction(abort.percentage),
-          },
-        }
-      : {}),
+    ...(delay && { delay }),
+    ...(abort && {
+      abort: { ...abortStatus(abort, `${path}.abort`, reading), fraction: fromFraction(abort.percentage) },
+    }),
+    ...(limit && { responseLimit: limit }),
+    ...(fault.maxActiveFaults ? { maxActive: fault.maxActiveFaults.value ?? 0 } : {}),
   };
+}
+
+function fromDelay(
+  delay: messages.envoy.extensions.filters.common.fault.v3.FaultDelay,
+  exponential: boolean,
+  path: string,
+  reading: Reading,
+): FaultDelay | undefined {
+  reading.refuseUnknown(delay, "envoy.extensions.filters.common.fault.v3.FaultDelay", path);
+  const fraction = fromFraction(delay.percentage);
+  if (delay.headerDelay) return { kind: "header", fraction };
+  if (!delay.fixedDelay) return undefined;
+  return { kind: exponential ? "exponential" : "fixed", ms: fromDuration(delay.fixedDelay), fraction };
+}
+
+function fromRateLimit(
+  limit: messages.envoy.extensions.filters.common.fault.v3.FaultRateLimit,
+  path: string,
+  reading: Reading,
+): FaultResponseLimit | undefined {
+  reading.refuseUnknown(limit, "envoy.extensions.filters.common.fault.v3.FaultRateLimit", path);
+  const fraction = fromFraction(limit.percentage);
+  if (limit.headerLimit) return { fraction };
+  // A 64-bit field may come as a Long object, whose only conversion is its text.
+  const kibPerSecond = Number(String(limit.fixedLimit?.limitKbps ?? 0));
+  if (kibPerSecond >= 1) return { fraction, kibPerSecond };
+  reading.problem(`${path}.fixedLimit.limitKbps`, "is not at least 1");
+  return undefined;
 }
 
 function abortStatus(
   abort: messages.envoy.extensions.filters.http.fault.v3.FaultAbort,
   path: string,
   reading: Reading,
-): { readonly httpStatus?: number; readonly grpcStatus?: string } {
+): Omit<FaultAbort, "fraction"> {
+  if (abort.headerAbort) return { fromHeader: true };
   if (typeof abort.grpcStatus === "number") {
     const name = grpcStatusNames[abort.grpcStatus];
     if (name !== undefined) return { grpcStatus: name };

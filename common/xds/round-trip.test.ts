@@ -12,6 +12,7 @@ import type { OutlierDetection } from "../model/outlier-detection.ts";
 import type { RateLimitKeyPart, RateLimitRule } from "../model/rate-limit.ts";
 import type {
   FaultPolicy,
+  FaultResponseLimit,
   HashPolicy,
   HeaderOperations,
   RedirectAction,
@@ -20,6 +21,7 @@ import type {
   VirtualHost,
 } from "../model/route.ts";
 import type { StringMatch } from "../model/string-match.ts";
+import type { TcpFault } from "../model/tcp-fault.ts";
 import type { ClientTls, ServerTls } from "../model/tls.ts";
 import { tlsVersions } from "../model/tls.ts";
 import { aggregatedDiscoveryService } from "./ads.ts";
@@ -208,13 +210,22 @@ const direct = fc.record({
 });
 const fault = record<FaultPolicy>(
   {
-    delay: fc.record({ fraction, kind: fc.constantFrom("fixed", "exponential"), ms }),
+    delay: fc.oneof(
+      fc.record({ fraction, kind: fc.constantFrom("fixed" as const, "exponential" as const), ms }),
+      fc.record({ fraction, kind: fc.constant("header" as const) }),
+    ),
     abort: fc.oneof(
+      fc.record({ fraction, fromHeader: fc.constant(true as const) }),
       fc.record({ fraction, httpStatus: fc.integer({ min: 200, max: 599 }) }),
       fc.record({ fraction, grpcStatus: fc.constantFrom("UNAVAILABLE", "OK", "DATA_LOSS") }),
     ),
+    responseLimit: record<FaultResponseLimit>(
+      { fraction, kibPerSecond: fc.integer({ min: 1, max: 1_000_000 }) },
+      ["kibPerSecond"],
+    ),
+    maxActive: fc.nat({ max: 1000 }),
   },
-  ["delay", "abort"],
+  ["delay", "abort", "responseLimit", "maxActive"],
 );
 const cors = record<NonNullable<Route["cors"]>>(
   {
@@ -397,6 +408,14 @@ const serverTls = record<ServerTls>(
   },
   ["clientCaFile", "minVersion", "maxVersion"],
 );
+const tcpFault = record<TcpFault>(
+  {
+    delay: fc.record({ fraction, ms }),
+    reset: fc.record({ fraction, afterMs: ms }),
+    limit: fc.record({ fraction, kibPerSecond: fc.integer({ min: 1, max: 1_000_000 }) }),
+  },
+  ["delay", "reset", "limit"],
+);
 const anyCluster = record<Cluster>(
   {
     name: word,
@@ -411,12 +430,23 @@ const anyCluster = record<Cluster>(
     outlierDetection,
     healthCheck,
     retryBudget,
+    tcpFault,
     tls: clientTls,
     source,
     service: fc.record({ hostname: word, name: word, namespace: word }),
     subset: word,
   },
-  ["connectionPool", "outlierDetection", "healthCheck", "retryBudget", "tls", "source", "service", "subset"],
+  [
+    "connectionPool",
+    "outlierDetection",
+    "healthCheck",
+    "retryBudget",
+    "tcpFault",
+    "tls",
+    "source",
+    "service",
+    "subset",
+  ],
 );
 /** Envoy has one panic threshold, and says with outlier detection what a check ends. */
 function joinHealth({ outlierDetection, healthCheck: check, ...rest }: Cluster): Cluster {

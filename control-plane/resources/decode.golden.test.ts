@@ -23,6 +23,7 @@ const folders = [
   "sidecar",
   "circuit-breaker",
   "rate-limit",
+  "fault",
 ];
 
 describe.each(folders)("documents in resources/%s", (folder) => {

@@ -1,5 +1,6 @@
 import { circuitBreaker } from "./circuit-breaker/kind.ts";
 import { destinationRule } from "./destination-rule/kind.ts";
+import { fault } from "./fault/kind.ts";
 import { gateway } from "./gateway/kind.ts";
 import type { KindDefinition } from "./kind.ts";
 import { rateLimit } from "./rate-limit/kind.ts";
@@ -18,6 +19,7 @@ export const kindDefinitions: readonly KindDefinition[] = [
   workloadEntry,
   circuitBreaker,
   rateLimit,
+  fault,
 ];
 
 /** Kinds of the same family that come later: refused by name, because a policy that is silently left out is a hole. */

@@ -11,6 +11,7 @@ export const kinds = [
   "WorkloadEntry",
   "CircuitBreaker",
   "RateLimit",
+  "Fault",
 ] as const;
 
 export type Kind = (typeof kinds)[number];
@@ -47,6 +48,7 @@ export function formatKey(key: ResourceKey): string {
 export type CompiledResource =
   | import("./circuit-breaker/compiled.ts").CompiledCircuitBreaker
   | import("./rate-limit/compiled.ts").CompiledRateLimit
+  | import("./fault/compiled.ts").CompiledFault
   | import("./virtual-service/compiled.ts").CompiledVirtualService
   | import("./destination-rule/compiled.ts").CompiledDestinationRule
   | import("./service-entry/compiled.ts").CompiledServiceEntry

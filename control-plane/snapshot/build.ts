@@ -3,6 +3,7 @@ import { indexBreakers } from "./circuit-breakers.ts";
 import { lostReferences, settle } from "./consistency.ts";
 import { buildDestinationRules } from "./destination-rules.ts";
 import { buildEndpoints } from "./endpoints.ts";
+import { indexFaults } from "./faults.ts";
 import { buildGateways } from "./gateways.ts";
 import { mapByKey } from "./live-set.ts";
 import { byKey } from "./order.ts";
@@ -32,8 +33,9 @@ export function buildSnapshot(
     (previous && liveByKey.get(previous)) ?? mapByKey(previous?.resources ?? []),
   );
   const breakers = indexBreakers(live.circuitBreakers);
+  const faults = indexFaults(live.faults);
   const rateLimits = indexRateLimits(live.rateLimits);
-  const services = buildServices(live.serviceEntries, breakers, previous?.services);
+  const services = buildServices(live.serviceEntries, { breakers, faults }, previous?.services);
   const mesh = {
     services,
     rateLimits,
@@ -41,7 +43,7 @@ export function buildSnapshot(
     destinationRules: buildDestinationRules(live.destinationRules, previous?.destinationRules),
     virtualServices: buildVirtualServices(
       live.virtualServices,
-      { breakers, rateLimits },
+      { breakers, rateLimits, faults },
       previous?.virtualServices,
     ),
     gateways: buildGateways(live.gateways, previous?.gateways),

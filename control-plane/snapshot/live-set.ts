@@ -1,5 +1,6 @@
 import type { CompiledCircuitBreaker } from "../resources/circuit-breaker/compiled.ts";
 import type { CompiledDestinationRule } from "../resources/destination-rule/compiled.ts";
+import type { CompiledFault } from "../resources/fault/compiled.ts";
 import type { CompiledGateway } from "../resources/gateway/compiled.ts";
 import type { CompiledRateLimit } from "../resources/rate-limit/compiled.ts";
 import type { Kind, Resource } from "../resources/resource.ts";
@@ -21,6 +22,7 @@ export interface LiveSet {
   readonly workloadEntries: readonly Resource<CompiledWorkloadEntry>[];
   readonly circuitBreakers: readonly Resource<CompiledCircuitBreaker>[];
   readonly rateLimits: readonly Resource<CompiledRateLimit>[];
+  readonly faults: readonly Resource<CompiledFault>[];
 }
 
 export function liveSet(byKey: ReadonlyMap<string, Resource>): LiveSet {
@@ -35,6 +37,7 @@ export function liveSet(byKey: ReadonlyMap<string, Resource>): LiveSet {
     workloadEntries: ofKind<CompiledWorkloadEntry>(sorted, "WorkloadEntry"),
     circuitBreakers: ofKind<CompiledCircuitBreaker>(sorted, "CircuitBreaker"),
     rateLimits: ofKind<CompiledRateLimit>(sorted, "RateLimit"),
+    faults: ofKind<CompiledFault>(sorted, "Fault"),
   };
 }
 

@@ -2,6 +2,7 @@ import type { Service } from "../../common/model/service.ts";
 import type { Resource } from "../resources/resource.ts";
 import type { CompiledServiceEntry } from "../resources/service-entry/compiled.ts";
 import type { BreakerIndex } from "./circuit-breakers.ts";
+import type { FaultIndex } from "./faults.ts";
 import { clusterLocalName, isVisible } from "./hosts.ts";
 import { compare } from "./order.ts";
 import type { ResourceProblem } from "./problems.ts";
@@ -26,7 +27,7 @@ export interface ServicePart {
 /** Groups the ServiceEntries' services by namespace and host. `entries` are oldest first. */
 export function buildServices(
   entries: readonly Resource<CompiledServiceEntry>[],
-  breakers: BreakerIndex,
+  policies: { readonly breakers: BreakerIndex; readonly faults: FaultIndex },
   previous?: ServiceIndex,
 ): ServiceIndex {
   const parts = new Map<string, ServicePart[]>();
@@ -43,9 +44,13 @@ export function buildServices(
       previous?.byKey.get(key),
       [
         ...contributions.flatMap(({ service, resource }) => [service, resource.createdAt]),
-        ...breakers.forService(key),
+        ...policies.breakers.forService(key),
+        ...(policies.faults.services.get(key) ?? []),
       ],
-      () => merge(key, contributions, breakers.forService(key)),
+      () => ({
+        ...merge(key, contributions, policies.breakers.forService(key)),
+        ...(policies.faults.services.has(key) && { tcpFaults: policies.faults.services.get(key)! }),
+      }),
     ),
   );
   services.sort((a, b) => compare(a.hostname, b.hostname) || compare(a.namespace, b.namespace));

@@ -10,6 +10,7 @@ import type { Resource, ResourceKey } from "../resources/resource.ts";
 import type { CompiledSidecar, OutboundPolicy } from "../resources/sidecar/compiled.ts";
 import type { CompiledHttpMatch, CompiledTlsRule } from "../resources/virtual-service/compiled.ts";
 import type { DestinationRuleIndex } from "./destination-rules.ts";
+import type { RouteFault, ServiceFault } from "./faults.ts";
 import type { Held, ResourceProblem } from "./problems.ts";
 import type { RateLimitIndex } from "./rate-limits.ts";
 import type { ServiceIndex } from "./services.ts";
@@ -76,6 +77,8 @@ export interface MeshService
   readonly createdAt: number;
   /** Oldest first; absent when there is none. */
   readonly breakers?: readonly ServiceBreaker[];
+  /** As above. */
+  readonly tcpFaults?: readonly ServiceFault[];
 }
 
 /** A circuit breaker for a service's callers; without subset or port it holds for all of them. */
@@ -110,6 +113,8 @@ export interface MeshRule {
   readonly matches: readonly CompiledHttpMatch[];
   readonly route: Omit<Route<ServiceReference>, "name" | "match" | "source">;
   readonly rateLimits?: readonly RateLimitRule[];
+  /** Besides the route's own, oldest first. */
+  readonly faults?: readonly RouteFault[];
   /** Comes before those of the destinations. */
   readonly breaker?: CircuitBreakerPolicy<ServiceReference>;
 }

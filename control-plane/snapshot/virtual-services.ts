@@ -3,6 +3,7 @@ import type { CompiledVirtualService } from "../resources/virtual-service/compil
 import type { BreakerIndex, RouteBreaker } from "./circuit-breakers.ts";
 import type { FindVirtualService } from "./delegates.ts";
 import { expandDelegate, lookUpDelegate } from "./delegates.ts";
+import type { FaultIndex, RouteFault } from "./faults.ts";
 import { bySpecificity, covers } from "./hosts.ts";
 import type { ResourceProblem } from "./problems.ts";
 import { keyOf, positionOf } from "./problems.ts";
@@ -26,7 +27,11 @@ type VirtualServiceResource = Resource<CompiledVirtualService>;
 /** Puts delegates' rules into the places that name them. `resources` are oldest first; their delegates all resolve. */
 export function buildVirtualServices(
   resources: readonly VirtualServiceResource[],
-  policies: { readonly breakers: BreakerIndex; readonly rateLimits: RateLimitIndex },
+  policies: {
+    readonly breakers: BreakerIndex;
+    readonly rateLimits: RateLimitIndex;
+    readonly faults: FaultIndex;
+  },
   previous?: VirtualServiceIndex,
 ): VirtualServiceIndex {
   const before = new Map(previous?.all.map((virtual) => [nameOf(virtual.key), virtual]));
@@ -39,8 +44,9 @@ export function buildVirtualServices(
       );
       const breakers = policies.breakers.forVirtualService(nameOf(root));
       const limits = policies.rateLimits.routes.get(nameOf(root)) ?? [];
-      const inputs = [root.compiled, root.createdAt, ...delegates, ...breakers, ...limits];
-      return reuse(before.get(nameOf(root)), inputs, () => join(root, find, breakers, limits));
+      const faults = policies.faults.routes.get(nameOf(root)) ?? [];
+      const inputs = [root.compiled, root.createdAt, ...delegates, ...breakers, ...limits, ...faults];
+      return reuse(before.get(nameOf(root)), inputs, () => join(root, find, { breakers, limits, faults }));
     });
   if (previous !== undefined && keepList(previous.all, all) === previous.all) return previous;
   const byHost = new Map<string, MeshVirtualService[]>();
@@ -54,11 +60,19 @@ export function buildVirtualServices(
   const scopes = all.flatMap(({ rules }) =>
     rules.flatMap(({ matches }) => matches.map(({ scope }) => scope)),
   );
+  const callers = all.flatMap(({ rules }) =>
+    rules.flatMap(({ faults = [] }) => faults.flatMap((fault) => fault.callers ?? [])),
+  );
   return {
     all,
     byHost: new Map([...byHost].map(([host, same]) => [host, keepList(previous?.byHost.get(host), same)])),
     wildcards: [...byHost.keys()].filter((host) => host.startsWith("*")).sort(bySpecificity),
-    sourceLabelKeys: [...new Set(scopes.flatMap((scope) => Object.keys(scope.sourceLabels ?? {})))].sort(),
+    sourceLabelKeys: [
+      ...new Set([
+        ...scopes.flatMap((scope) => Object.keys(scope.sourceLabels ?? {})),
+        ...callers.flatMap(({ labels }) => Object.keys(labels ?? {})),
+      ]),
+    ].sort(),
   };
 }
 
@@ -147,11 +161,17 @@ export function delegateWarnings(resources: readonly VirtualServiceResource[]): 
   return problems;
 }
 
+/** What other kinds say of a VirtualService's rules; each oldest first. */
+interface RulePolicies {
+  readonly breakers: readonly RouteBreaker[];
+  readonly limits: readonly RouteLimit[];
+  readonly faults: readonly RouteFault[];
+}
+
 function join(
   root: VirtualServiceResource,
   find: FindVirtualService,
-  breakers: readonly RouteBreaker[],
-  limits: readonly RouteLimit[],
+  { breakers, limits, faults }: RulePolicies,
 ): MeshVirtualService {
   const rules = root.compiled.http.flatMap((rule): MeshRule[] => {
     if (rule.delegate !== undefined) {
@@ -168,7 +188,7 @@ function join(
     hosts,
     gateways,
     exportTo,
-    rules: rules.map((rule) => withLimits(withBreaker(rule, breakers), limits)),
+    rules: rules.map((rule) => withFaults(withLimits(withBreaker(rule, breakers), limits), faults)),
     ...(tls && { tls }),
   };
 }
@@ -186,6 +206,11 @@ function withLimits(rule: MeshRule, limits: readonly RouteLimit[]): MeshRule {
     limit.rule === undefined || limit.rule === rule.name ? limit.rules : [],
   );
   return rateLimits.length === 0 ? rule : { ...rule, rateLimits };
+}
+
+function withFaults(rule: MeshRule, all: readonly RouteFault[]): MeshRule {
+  const faults = all.filter((fault) => fault.rule === undefined || fault.rule === rule.name);
+  return faults.length === 0 ? rule : { ...rule, faults };
 }
 
 function nameOf({ namespace, name }: { readonly namespace: string; readonly name: string }): string {

@@ -5,6 +5,7 @@ import type { CompiledVirtualService } from "../resources/virtual-service/compil
 import { circuitBreakerProblems } from "./circuit-breakers.ts";
 import { destinationRuleProblems } from "./destination-rules.ts";
 import { hasLabels } from "./endpoints.ts";
+import { faultProblems } from "./faults.ts";
 import { gatewayName } from "./gateways.ts";
 import { covers } from "./hosts.ts";
 import type { LiveSet } from "./live-set.ts";
@@ -36,6 +37,7 @@ export function findWarnings(live: LiveSet, mesh: Joined): ResourceProblem[] {
     ...unusedDelegates(live),
     ...circuitBreakerProblems(live.circuitBreakers, mesh),
     ...rateLimitProblems(live.rateLimits, mesh),
+    ...faultProblems(live.faults, mesh),
   ];
 }
 

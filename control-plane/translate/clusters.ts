@@ -3,6 +3,7 @@ import { clusterName } from "../../common/model/cluster.ts";
 import type { Endpoint, EndpointSet } from "../../common/model/endpoint.ts";
 import type { ClientTls } from "../../common/model/tls.ts";
 import { hasLabels } from "../snapshot/endpoints.ts";
+import { tcpFaultOf } from "../snapshot/faults.ts";
 import { keepElements, reuseIn } from "../snapshot/reuse.ts";
 import type {
   MeshDestinationRule,
@@ -103,6 +104,7 @@ function makeCluster(
   const discovery: ClusterDiscovery = isPassthrough
     ? { kind: "original-dst" }
     : discoveryOf(service, endpoints);
+  const tcpFault = tcpFaultOf(service, port);
   const cluster: Cluster = {
     name,
     discovery,
@@ -115,6 +117,7 @@ function makeCluster(
     ...(policy.outlierDetection && { outlierDetection: policy.outlierDetection }),
     ...(policy.tls && policy.tls !== "disable" && { tls: withServerName(policy.tls, service) }),
     ...(policy.retryBudget && { retryBudget: policy.retryBudget }),
+    ...(tcpFault && { tcpFault }),
     source: subset?.source ?? rule?.source ?? service.source,
     service: serviceName(service),
     ...(subset && { subset: subset.name }),

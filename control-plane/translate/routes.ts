@@ -4,7 +4,9 @@ import type { ForwardAction, Route, RouteAction } from "../../common/model/route
 import { noHeaderOperations } from "../../common/model/route.ts";
 import type { ServicePort, ServiceReference } from "../../common/model/service.ts";
 import { breakerOf } from "../snapshot/circuit-breakers.ts";
-import type { MeshService, MeshVirtualService } from "../snapshot/snapshot.ts";
+import { hasLabels } from "../snapshot/endpoints.ts";
+import { joinFaults } from "../snapshot/faults.ts";
+import type { MeshRule, MeshService, MeshVirtualService } from "../snapshot/snapshot.ts";
 import type { FindHashing } from "./hash-policies.ts";
 import { hashPolicyOf, joinHashPolicies } from "./hash-policies.ts";
 import type { SkippedRule } from "./proxy-resources.ts";
@@ -32,6 +34,7 @@ export function translateRules(
   const placed = virtuals.flatMap(({ rules, hosts }) => rules.map((rule) => ({ rule, hosts })));
   for (const { rule, hosts } of placed) {
     const rateLimits = [...(rule.rateLimits ?? []), ...(place.rateLimits ?? [])];
+    const fault = faultAt(rule, place);
     const action = translateAction(rule.route.action, rule.breaker, place.port, find, hashing);
     for (const { name, match, scope, source } of rule.matches) {
       const why = scopeFailure(scope, place);
@@ -47,6 +50,7 @@ export function translateRules(
         source: rule.source,
         match,
         action,
+        ...(fault && { fault }),
         ...(rateLimits.length > 0 && { rateLimits }),
       });
     }
@@ -111,6 +115,19 @@ export function clustersOf({ action }: Route): string[] {
 /** Only HTTP ports get routes; the protocol is the one that the port says (Istio's explicit protocol selection). */
 export function isHttp({ protocol }: ServicePort): boolean {
   return protocol === "http" || protocol === "http2" || protocol === "grpc" || protocol === "grpc-web";
+}
+
+/** The faults of a rule as this proxy injects them; those for other callers are left out. */
+function faultAt({ route, faults = [] }: MeshRule, { node }: Place): Route["fault"] {
+  const own = faults.filter(
+    ({ callers }) =>
+      callers === undefined ||
+      callers.some(
+        ({ namespace, labels }) =>
+          (namespace === undefined || namespace === node.namespace) && hasLabels(node.labels, labels ?? {}),
+      ),
+  );
+  return joinFaults(route.fault, own);
 }
 
 function translateAction(

@@ -111,6 +111,7 @@ function dependenciesOf(virtual: MeshVirtualService): Dependencies {
     action.kind === "forward" ? [...action.destinations, ...action.mirrors] : [],
   );
   const scopes = virtual.rules.flatMap(({ matches }) => matches.map(({ scope }) => scope));
+  const callers = virtual.rules.flatMap(({ faults = [] }) => faults.flatMap((fault) => fault.callers ?? []));
   const found: Dependencies = {
     hosts: [
       ...new Set([
@@ -118,8 +119,15 @@ function dependenciesOf(virtual: MeshVirtualService): Dependencies {
         ...virtual.rules.flatMap(({ breaker }) => fallbackHost(breaker)),
       ]),
     ],
-    labelKeys: [...new Set(scopes.flatMap((scope) => Object.keys(scope.sourceLabels ?? {})))].sort(),
-    onNamespace: scopes.some(({ sourceNamespace }) => sourceNamespace !== undefined),
+    labelKeys: [
+      ...new Set([
+        ...scopes.flatMap((scope) => Object.keys(scope.sourceLabels ?? {})),
+        ...callers.flatMap((caller) => Object.keys(caller.labels ?? {})),
+      ]),
+    ].sort(),
+    onNamespace:
+      scopes.some(({ sourceNamespace }) => sourceNamespace !== undefined) ||
+      callers.some((caller) => caller.namespace !== undefined),
   };
   dependencies.set(virtual, found);
   return found;

@@ -4,6 +4,7 @@ import type { FaultPolicy } from "../../common/model/route.ts";
 import { settle } from "../../test/support/fake-clock.ts";
 import { plainRoute } from "../../test/support/routes.ts";
 import { meshError } from "../errors.ts";
+import { ActiveFaults } from "./active-faults.ts";
 import { describeFilter, exchangeOf, FilterScene, responseOf, textOf } from "./contract.ts";
 import { fault } from "./fault.ts";
 
@@ -111,5 +112,135 @@ describe("fault", () => {
     expect(share("DI,FI")).toBeCloseTo(0.05, 1);
     expect(share("FI")).toBeCloseTo(0.05, 1);
     expect(Math.abs(share("FI") + share("DI,FI") - 0.1)).toBeLessThan(0.01);
+  });
+});
+
+// covers Fault delay.fromHeader, delay.percentage, abort.fromHeader, abort.percentage, responseBandwidth.fromHeader
+describe("faults that a request asks for", () => {
+  const asking = (...headers: string[]) => exchangeOf({ headers });
+  const onRequest = faulty({
+    delay: { fraction: 1, kind: "header" },
+    abort: { fraction: 1, fromHeader: true },
+    responseLimit: { fraction: 1 },
+  });
+
+  it("are nobody's where the route does not allow them", async () => {
+    const scene = new FilterScene();
+    const route = faulty({ abort: { fraction: 0, httpStatus: 503 } });
+    const exchange = asking("x-envoy-fault-abort-request", "418", "x-envoy-fault-delay-request", "1000");
+    const answer = await scene.wrap(fault, route, async () => responseOf())(exchange);
+    expect([answer.status, exchange.flags]).toEqual([200, ""]);
+  });
+
+  it("do nothing to requests that ask for none, or for what cannot be", async () => {
+    const scene = new FilterScene();
+    const service = scene.wrap(fault, onRequest, async () => responseOf());
+    for (const value of ["", "199", "600", "-1", "5e2", "2147483648000", "418, 500"]) {
+      const exchange = asking("x-envoy-fault-abort-request", value);
+      expect((await service(exchange)).status, value).toBe(200);
+      expect(exchange.flags, value).toBe("");
+    }
+  });
+
+  it("abort with the status asked for; an HTTP status comes before a gRPC status", async () => {
+    const scene = new FilterScene();
+    const service = scene.wrap(fault, onRequest, async () => responseOf());
+    expect((await service(asking("X-Envoy-Fault-Abort-Request", "418"))).status).toBe(418);
+    const grpc = await service(
+      asking("content-type", "application/grpc", "x-envoy-fault-abort-grpc-request", "8"),
+    );
+    expect([grpc.status, grpc.headers.get("grpc-status")]).toEqual([200, "8"]);
+    const both = asking("x-envoy-fault-abort-request", "503", "x-envoy-fault-abort-grpc-request", "8");
+    expect((await service(both)).status).toBe(503);
+  });
+
+  it("delay by the milliseconds asked for", async () => {
+    const scene = new FilterScene();
+    const exchange = asking("x-envoy-fault-delay-request", "700");
+    let forwardedAt = -1;
+    const answer = scene.wrap(fault, onRequest, async () => {
+      forwardedAt = scene.clock.monotonic();
+      return responseOf();
+    })(exchange);
+    await scene.clock.advance(700);
+    await answer;
+    expect([forwardedAt, exchange.flags]).toEqual([700, "DI"]);
+  });
+
+  it("never reach a larger share than the route allows", async () => {
+    const count = async (most: number, ...headers: string[]) => {
+      const scene = new FilterScene(seededRandom(7));
+      const route = faulty({ abort: { fraction: most, fromHeader: true } });
+      const service = scene.wrap(fault, route, async () => responseOf());
+      let aborted = 0;
+      for (let i = 0; i < 1000; i++) {
+        const answer = await service(asking("x-envoy-fault-abort-request", "503", ...headers));
+        if (answer.status === 503) aborted++;
+      }
+      return aborted;
+    };
+    const percentage = "x-envoy-fault-abort-request-percentage";
+    expect(await count(0.2)).toBeCloseTo(200, -2);
+    expect(await count(0.2, percentage, "100")).toBeLessThan(260);
+    expect(await count(1, percentage, "10")).toBeLessThan(150);
+    expect(await count(1, percentage, "0")).toBe(0);
+  });
+});
+
+// covers Fault responseBandwidth.kibPerSecond, responseBandwidth.percentage
+describe("a response limit", () => {
+  it("lets an answer trickle, whole and in order", async () => {
+    const scene = new FilterScene();
+    const route = faulty({ responseLimit: { fraction: 1, kibPerSecond: 16 } });
+    const text = Array.from({ length: 4096 }, (_, index) => String(index % 10))
+      .join("")
+      .repeat(4);
+    const exchange = exchangeOf();
+    const answer = await scene.wrap(fault, route, async () => responseOf(200, text))(exchange);
+    const received: string[] = [];
+    let isOver = false;
+    answer.body.pipe({
+      data: (chunk) => received.push(chunk.toString()) > 0,
+      end: () => {
+        isOver = true;
+      },
+      fail: () => {},
+    });
+    await scene.clock.advance(500);
+    expect(received.join("").length).toBeGreaterThanOrEqual(7 * 1024);
+    expect(received.join("").length).toBeLessThanOrEqual(10 * 1024);
+    expect(isOver).toBe(false);
+    await scene.clock.advance(600);
+    expect(isOver).toBe(true);
+    expect(received.join("")).toBe(text);
+    expect(scene.clock.pendingTimers).toBe(0);
+  });
+
+  it("ends with the client", async () => {
+    const scene = new FilterScene();
+    const route = faulty({ responseLimit: { fraction: 1, kibPerSecond: 1 } });
+    const inner = responseOf(200, "x".repeat(10_000));
+    const answer = await scene.wrap(fault, route, async () => inner)(exchangeOf());
+    answer.body.cancel(meshError("downstream_closed"));
+    expect(scene.clock.pendingTimers).toBe(0);
+  });
+});
+
+// covers Fault maxActive
+describe("the bound of active faults", () => {
+  it("spares requests while so many have one, and counts both", async () => {
+    const faults = new ActiveFaults();
+    const scene = new FilterScene();
+    const route = faulty({ delay: { fraction: 1, kind: "fixed", ms: 1000 }, maxActive: 2 });
+    const layer = fault.build(route, { ...scene.context, faults })!;
+    const service = layer(async () => responseOf());
+    const exchanges = [exchangeOf(), exchangeOf(), exchangeOf()];
+    const answers = exchanges.map((exchange) => service(exchange));
+    expect(exchanges.map(({ flags }) => flags)).toEqual(["DI", "DI", ""]);
+    expect([faults.active, faults.overflowed, faults.injected.delay]).toEqual([2, 1, 2]);
+    await scene.clock.advance(1000);
+    await Promise.all(answers);
+    for (const exchange of exchanges) exchange.finish(1);
+    expect(faults.active).toBe(0);
   });
 });

@@ -2,6 +2,7 @@ import type { Clock } from "../../common/base/clock.ts";
 import type { Random } from "../../common/base/random.ts";
 import type { Route, WeightedDestination } from "../../common/model/route.ts";
 import type { Layer, Service } from "../http/layer.ts";
+import type { ActiveFaults } from "./active-faults.ts";
 import type { CircuitSet } from "./circuit-set.ts";
 import type { LimiterSet } from "./limiter-set.ts";
 import type { NestedRetries } from "./nested-retries.ts";
@@ -21,6 +22,8 @@ export interface FilterContext {
   readonly nested?: { readonly direction: "inbound" | "outbound"; readonly retries: NestedRetries };
   /** The proxy's circuits; absent in tests that need none to outlive a route. */
   readonly circuits?: CircuitSet;
+  /** The proxy's injected faults; as above. */
+  readonly faults?: ActiveFaults;
   /** The proxy's rate limits; as above. */
   readonly limiters?: LimiterSet;
   /** Whoever counts; absent in tests that do not care. */

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { FakeClock } from "../../test/support/fake-clock.ts";
 import { operatorNames } from "./access-log-operators.ts";
 import { circuitMetrics } from "./circuit-metrics.ts";
+import { faultMetrics } from "./fault-metrics.ts";
 import { envoyBuckets } from "./histogram-buckets.ts";
 import { HttpMetrics } from "./http-metrics.ts";
 import { limiterMetrics } from "./limiter-metrics.ts";
@@ -23,6 +24,7 @@ describe("the reference pages", () => {
     });
     circuitMetrics(registry, []);
     limiterMetrics(registry, []);
+    faultMetrics(registry, { injected: {}, active: 0, overflowed: 0 });
     const self = { name: "", namespace: "", serviceAccount: "", labels: {} };
     new HttpMetrics({ registry, clock: new FakeClock(), self, serviceOf: () => undefined });
     const { body } = await registry.expose();
