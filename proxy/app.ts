@@ -14,6 +14,7 @@ import { ClusterManager } from "./cluster/cluster-manager.ts";
 import { openTcp } from "./cluster/open-tcp.ts";
 import { systemResolver } from "./cluster/resolver.ts";
 import type { ProxySettings } from "./config.ts";
+import type { EndpointHealthChange } from "./cluster/upstream-cluster.ts";
 import { ConfigSink } from "./config-sink.ts";
 import { CircuitSet } from "./filters/circuit-set.ts";
 import type { FilterContext } from "./filters/filter.ts";
@@ -43,9 +44,9 @@ import { ResourceState } from "./state/resource-state.ts";
 import { circuitMetrics } from "./telemetry/circuit-metrics.ts";
 import { limiterMetrics } from "./telemetry/limiter-metrics.ts";
 import type { Log } from "./telemetry/log.ts";
-import { createLog } from "./telemetry/log.ts";
 import { faultMetrics } from "./telemetry/fault-metrics.ts";
 import { healthCheckMetrics } from "./telemetry/health-check-metrics.ts";
+import { createLog } from "./telemetry/log.ts";
 import { OutageLog } from "./telemetry/outage-log.ts";
 import { createTelemetry } from "./telemetry-set.ts";
 import type { ResourceSink, ResourceType, ResourceUpdate } from "./xds/resource-update.ts";
@@ -102,7 +103,13 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
       if (tls === undefined) return connectHttp1(target, clock);
       return clientHttp1(await tlsClient.connect(target, tls.settings, tls.serverName), clock);
     },
-    resolver: systemResolver(),
+    openSocket: ({ host, port }, timeoutMs, tls, protocols) => {
+      const target = { host, port, timeoutMs };
+      if (tls === undefined) return connect(target, clock);
+      return tlsClient.connect(target, tls.settings, tls.serverName, protocols);
+    },
+    onHealthChange: logHealth(log),
+    resolver,
     pool: settings.pool,
     clock,
     random,
@@ -229,6 +236,8 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
       readiness.reopen("not draining");
       const limitMs = settings.terminationDrainMs;
       log.info("draining", { limitMs, activeRequests: telemetry.active.count });
+  healthCheckMetrics(telemetry.registry, clusters);
+  accessMetrics(telemetry.registry, access.counts);
       await listeners.drain(Math.min(idleGraceMs, limitMs / 2), limitMs);
     })();
     return drained;
@@ -319,3 +328,10 @@ const tidyEveryMs = 60_000;
 export function runProxy(settings: ProxySettings): Promise<number> {
   return runUntilSignal((events) => startProxy(settings, events));
 }
+function logHealth(log: Log): (change: EndpointHealthChange) => void {
+  return ({ isWell, why, ...endpoint }) => {
+    if (isWell) log.info("an endpoint passes its health checks", { ...endpoint });
+    else log.warn("an endpoint fails its health checks and gets no requests", { ...endpoint, why });
+  };
+}
+

@@ -50,6 +50,7 @@ beforeEach(async () => {
   metrics.counter("weft_retry_total", "Attempts after the first.").inc(3);
   clusters = new ClusterManager({
     connect: () => Promise.reject(new Error("nobody connects here")),
+    openSocket: () => Promise.reject(new Error("nobody connects here")),
     resolver: { resolve: () => Promise.reject(new Error("nobody resolves here")) },
     pool: defaultPoolSettings,
     clock: systemClock,

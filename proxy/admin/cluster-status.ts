@@ -1,3 +1,4 @@
+import type { HealthRecord } from "../cluster/health/health-record.ts";
 import type { UpstreamCluster } from "../cluster/upstream-cluster.ts";
 
 /** One upstream as it is now. */
@@ -12,6 +13,10 @@ export interface EndpointStatus {
   readonly health: "healthy" | "unhealthy" | "draining";
   /** Outlier detection leaves it alone for now. */
   readonly ejected: boolean;
+  /** What health checks say of it; absent where there are none. */
+  readonly checks?: "passing" | "failing" | "pending";
+  /** Why the last check failed, such as `status 503`. */
+  readonly checkFailure?: string;
   readonly weight: number;
   readonly workload: string;
   /** Under way or waiting for a connection. */
@@ -26,10 +31,12 @@ export function clusterStatuses(clusters: Iterable<UpstreamCluster>): readonly C
   return Array.from(clusters, (cluster) => ({
     name: cluster.name,
     warm: cluster.isWarm,
-    endpoints: Array.from(cluster.endpoints, ({ host, endpoint, requests, pool, outlier }) => ({
+    endpoints: Array.from(cluster.endpoints, ({ host, endpoint, requests, pool, outlier, health }) => ({
       address: host.address,
       health: endpoint.health,
       ejected: outlier.isEjected,
+      ...(cluster.checker !== undefined && { checks: checksOf(health) }),
+      ...(health.lastFailure !== "" && { checkFailure: health.lastFailure }),
       weight: endpoint.weight,
       workload: host.workload === undefined ? "" : `${host.workload.namespace}/${host.workload.name}`,
       activeRequests: pool.active,
@@ -54,6 +61,9 @@ export function printClusters(statuses: readonly ClusterStatus[]): string {
         ["rq_active", endpoint.activeRequests],
         ["rq_total", endpoint.totalRequests],
         ["health_flags", healthFlags(endpoint)],
+        ...(endpoint.checkFailure === undefined
+          ? []
+          : [["health_check_failure", endpoint.checkFailure] as const]),
         ["weight", endpoint.weight],
         ["workload", endpoint.workload || "-"],
       ];
@@ -63,9 +73,16 @@ export function printClusters(statuses: readonly ClusterStatus[]): string {
   return lines.join("\n");
 }
 
+function checksOf({ isWell, isChecked }: HealthRecord): NonNullable<EndpointStatus["checks"]> {
+  if (!isChecked) return "pending";
+  return isWell ? "passing" : "failing";
+}
+
 /** Envoy's words for why an endpoint gets no traffic, one after the other. */
-function healthFlags({ health, ejected }: EndpointStatus): string {
+function healthFlags({ health, ejected, checks }: EndpointStatus): string {
   const flags = [
+    ...(checks === "failing" ? ["/failed_active_hc"] : []),
+    ...(checks === "pending" ? ["/pending_active_hc"] : []),
     ...(ejected ? ["/failed_outlier_check"] : []),
     ...(health === "healthy" ? [] : [`/eds_status_${health}`]),
   ];

@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import type { TcpKeepalive } from "../../common/model/connection-pool.ts";
 import type { SocketAddress } from "../../common/model/node.ts";
 import type { ClientTls } from "../../common/model/tls.ts";
@@ -13,6 +14,16 @@ export type Connect = (
   keepalive?: TcpKeepalive,
   tls?: UpstreamTls,
 ) => Promise<ClientConnection>;
+
+/**
+ * Opens a connection for bytes that its caller speaks himself, offering `protocols` by ALPN where it is TLS. Rejects as `Connect` does.
+ */
+export type OpenSocket = (
+  address: SocketAddress,
+  timeoutMs: number,
+  tls: UpstreamTls | undefined,
+  protocols: readonly string[],
+) => Promise<Socket>;
 
 /** TLS, with what the server is known by when the settings name no SNI. */
 export interface UpstreamTls {

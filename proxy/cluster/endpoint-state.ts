@@ -2,6 +2,7 @@ import type { Endpoint } from "../../common/model/endpoint.ts";
 import type { UpstreamHost } from "../http/exchange.ts";
 import type { Balanced } from "./balancers/index.ts";
 import type { LatencyAverage } from "./balancers/latency-average.ts";
+import { HealthRecord } from "./health/health-record.ts";
 import { OutlierRecord } from "./health/outlier.ts";
 import type { PoolParts } from "./pool.ts";
 import { Pool } from "./pool.ts";
@@ -16,6 +17,7 @@ export class EndpointState implements Balanced {
   latency: LatencyAverage | undefined = undefined;
   readonly pool: Pool;
   readonly outlier = new OutlierRecord();
+  readonly health = new HealthRecord();
   #endpoint: Endpoint;
   #host: UpstreamHost;
 
@@ -64,7 +66,7 @@ export class EndpointState implements Balanced {
   }
 
   get isEligible(): boolean {
-    return this.#endpoint.health === "healthy" && !this.outlier.isEjected;
+    return this.#endpoint.health === "healthy" && this.health.isWell && !this.outlier.isEjected;
   }
 
   /** New config for the same address. */

@@ -2,6 +2,8 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { seededRandom } from "../../common/base/random.ts";
 import { xxHash64 } from "../../common/base/xxhash64.ts";
 import type { Cluster } from "../../common/model/cluster.ts";
+import type { HealthCheck } from "../../common/model/health-check.ts";
+import { defaultOutlierDetection } from "../../common/model/outlier-detection.ts";
 import { plainExchange } from "../../test/support/exchange.ts";
 import { FakeClock, settle } from "../../test/support/fake-clock.ts";
 import { cluster, endpoint, endpoints, staticCluster } from "../../test/support/proxy-resources.ts";
@@ -16,6 +18,8 @@ let clock: FakeClock;
 let names: Map<string, ResolvedName | Error>;
 let asked: string[];
 let connectedTo: string[];
+let unwell: Set<number>;
+let changes: string[];
 let clusters: ClusterManager;
 
 beforeEach(() => {
@@ -23,11 +27,17 @@ beforeEach(() => {
   names = new Map();
   asked = [];
   connectedTo = [];
+  unwell = new Set();
+  changes = [];
   clusters = new ClusterManager({
     connect: async ({ host, port }) => {
       connectedTo.push(`${host}:${port}`);
-      return new InstantConnection();
+      return new InstantConnection(() => (unwell.has(port) ? 500 : 200));
     },
+    onHealthChange: ({ endpoint: at, why }) => {
+      if (why !== "") changes.push(`${at} ${why}`);
+    },
+    openSocket: () => Promise.reject(new Error("no sockets here")),
     resolver: {
       resolve: async (hostname) => {
         asked.push(hostname);
@@ -40,6 +50,97 @@ beforeEach(() => {
     clock,
     random: seededRandom(1),
     isOwnListener: (address, port) => address === "127.0.0.1" && port === 15_001,
+  });
+});
+
+describe("a cluster's health check", () => {
+  const healthCheck: HealthCheck = {
+    probe: {
+      kind: "http",
+      path: "/healthz",
+      method: "GET",
+      headers: [],
+      expectedStatuses: [{ start: 200, end: 300 }],
+      retriableStatuses: [{ start: 100, end: 600 }],
+    },
+    intervalMs: 5_000,
+    noTrafficIntervalMs: 5_000,
+    intervalJitterMs: 0,
+    initialJitterMs: 0,
+    timeoutMs: 1_000,
+    healthyThreshold: 1,
+    unhealthyThreshold: 1,
+    reusesConnection: false,
+    minHealthPercent: 0,
+  };
+  const picks = () => {
+    const seen = new Set<number>();
+    for (let i = 0; i < 40; i++) seen.add(clusters.get("c")!.pick()?.endpoint.port ?? 0);
+    return [...seen].sort();
+  };
+
+  it("takes endpoints out and brings them back, and fails over to the next priority meanwhile", async () => {
+    clusters.configure(cluster("c", { loadBalancer: { kind: "round-robin" }, healthCheck }));
+    const near = [endpoint(1), endpoint(2)];
+    clusters.setEndpoints({ cluster: "c", endpoints: [...near, endpoint(3, { priority: 1 })] });
+    await clock.advance(0);
+    expect(picks()).toEqual([1, 2]);
+    unwell.add(1).add(2);
+    await clock.advance(5_000);
+    expect(picks()).toEqual([3]);
+    expect(changes).toEqual(["127.0.0.1:1 status 500", "127.0.0.1:2 status 500"]);
+    unwell.clear();
+    await clock.advance(5_000);
+    expect(picks()).toEqual([1, 2]);
+  });
+
+  it("does the same when the control plane says that endpoints are not ready", () => {
+    clusters.configure(cluster("c", { loadBalancer: { kind: "round-robin" } }));
+    const far = endpoint(3, { priority: 1 });
+    const sick = [endpoint(1, { health: "unhealthy" }), endpoint(2, { health: "unhealthy" }), far];
+    clusters.setEndpoints({ cluster: "c", endpoints: sick });
+    expect(picks()).toEqual([3]);
+  });
+
+  it("counts for nothing when it leaves fewer endpoints than may be left", async () => {
+    const check = { ...healthCheck, minHealthPercent: 50 };
+    clusters.configure(cluster("c", { loadBalancer: { kind: "round-robin" }, healthCheck: check }));
+    clusters.setEndpoints(endpoints("c", 1, 2, 3));
+    unwell.add(1);
+    await clock.advance(5_000);
+    expect(picks()).toEqual([2, 3]);
+    unwell.add(2);
+    await clock.advance(5_000);
+    expect(picks()).toEqual([1, 2, 3]);
+  });
+
+  it("ends an ejection only where it is told to", async () => {
+    const outlierDetection = { ...defaultOutlierDetection, maxEjectionPercent: 100 };
+    for (const endsEjection of [false, true]) {
+      const check = { ...healthCheck, ...(endsEjection && { endsEjection: true as const }) };
+      clusters.configure(cluster("c", { outlierDetection, healthCheck: check }));
+      clusters.setEndpoints(endpoints("c", 1, 2));
+      const c = clusters.get("c")!;
+      const [first] = c.endpoints;
+      for (let i = 0; i < 5; i++) c.outlier!.answered(first!.outlier, 500);
+      await clock.advance(6_000);
+      expect(first!.outlier.isEjected).toBe(!endsEjection);
+      clusters.remove("c");
+    }
+  });
+
+  it("is gone, with its timers, when the cluster is, and when config takes it away", async () => {
+    clusters.configure(cluster("c", { healthCheck }));
+    clusters.setEndpoints(endpoints("c", 1, 2));
+    unwell.add(1);
+    await clock.advance(0);
+    expect(picks()).toEqual([2]);
+    clusters.configure(cluster("c"));
+    expect([picks(), clock.pendingTimers]).toEqual([[1, 2], 0]);
+    clusters.configure(cluster("c", { healthCheck }));
+    await clock.advance(0);
+    clusters.remove("c");
+    expect(clock.pendingTimers).toBe(0);
   });
 });
 
@@ -339,13 +440,18 @@ class InstantConnection implements ClientConnection {
   readonly localAddress = "";
   onAvailable: (() => void) | undefined = undefined;
   onClose: (() => void) | undefined = undefined;
+  readonly #status: () => number;
+
+  constructor(status: () => number) {
+    this.#status = status;
+  }
 
   async send() {
     this.capacity = 0;
     await Promise.resolve();
     this.capacity = 1;
     this.onAvailable?.();
-    return { status: 200, reason: "", headers: new HeaderList(), body: Body.empty() };
+    return { status: this.#status(), reason: "", headers: new HeaderList(), body: Body.empty() };
   }
 
   close(): void {

@@ -5,15 +5,19 @@ import type { Hash64 } from "../../common/base/xxhash64.ts";
 import type { Cluster, LoadBalancer } from "../../common/model/cluster.ts";
 import type { ConnectionPool } from "../../common/model/connection-pool.ts";
 import type { Endpoint } from "../../common/model/endpoint.ts";
+import type { HealthCheck } from "../../common/model/health-check.ts";
 import type { OutlierDetection } from "../../common/model/outlier-detection.ts";
 import type { Pick } from "./balancers/balancer.ts";
 import { balance } from "./balancers/index.ts";
 import { LatencyAverage } from "./balancers/latency-average.ts";
 import { isWarming } from "./balancers/warm-up.ts";
-import type { Connect } from "./connect.ts";
+import type { Connect, OpenSocket, UpstreamTls } from "./connect.ts";
 import { DnsEndpoints } from "./dns-endpoints.ts";
 import { EndpointState, endpointKey } from "./endpoint-state.ts";
+import { HealthChecker } from "./health/health-checker.ts";
 import { OutlierDetector } from "./health/outlier.ts";
+import type { Prober } from "./health/probe.ts";
+import { createProber } from "./health/probe.ts";
 import { ClusterLoad } from "./load.ts";
 import { OriginalDestination } from "./original-destination.ts";
 import type { PoolSettings } from "./pool.ts";
@@ -22,12 +26,26 @@ import type { AddressResolver } from "./resolver.ts";
 /** What every cluster of a proxy uses. */
 export interface ClusterParts {
   readonly connect: Connect;
+  /** For health checks that speak no HTTP/1.1. */
+  readonly openSocket: OpenSocket;
+  /** A health check changed what an endpoint counts as. */
+  readonly onHealthChange?: (change: EndpointHealthChange) => void;
   readonly resolver: AddressResolver;
   readonly pool: PoolSettings;
   readonly clock: Clock;
   readonly random: Random;
   /** Whether this proxy itself listens there: a request that it sends to itself would go round for ever. */
   readonly isOwnListener: (address: string, port: number) => boolean;
+}
+
+/** For the log. */
+export interface EndpointHealthChange {
+  readonly cluster: string;
+  /** `10.0.0.1:9080` */
+  readonly endpoint: string;
+  readonly isWell: boolean;
+  /** Why it is not, such as `status 503`. */
+  readonly why: string;
 }
 
 /**
@@ -44,6 +62,7 @@ export class UpstreamCluster {
   #pick: Pick<EndpointState> = none;
   #cancelWarmUp: CancelTimer | undefined = undefined;
   #outlier: OutlierDetector | undefined = undefined;
+  #checker: HealthChecker<EndpointState> | undefined = undefined;
   #dns: DnsEndpoints | undefined = undefined;
   #originalDestination: OriginalDestination | undefined = undefined;
   #isWarm = false;
@@ -72,6 +91,11 @@ export class UpstreamCluster {
   /** Undefined while the cluster has no outlier detection. */
   get outlier(): OutlierDetector | undefined {
     return this.#outlier;
+  }
+
+  /** Undefined while the cluster has no health check. */
+  get checker(): HealthChecker<EndpointState> | undefined {
+    return this.#checker;
   }
 
   /** False while the first endpoints are still on their way; an empty set of endpoints is warm. */
@@ -103,6 +127,7 @@ export class UpstreamCluster {
     this.#config = config;
     this.load.limits = config.connectionPool ?? noLimits;
     this.#detectOutliers(config.outlierDetection);
+    if (!isDeepStrictEqual(before?.healthCheck, config.healthCheck)) this.#checkHealth(config.healthCheck);
     const { discovery } = config;
     if (before !== undefined && before.discovery.kind !== discovery.kind) this.#forgetDiscovery();
     else if (!isDeepStrictEqual(before?.tls, config.tls)) this.#reconnect();
@@ -134,6 +159,7 @@ export class UpstreamCluster {
       this.#endpoints.delete(key);
       state.pool.drain();
     }
+    this.#checker?.watch(this.#toCheck());
     this.#rebalance();
     this.#warmed();
   }
@@ -142,6 +168,7 @@ export class UpstreamCluster {
   remove(): void {
     this.#config = undefined;
     this.#detectOutliers(undefined);
+    this.#checkHealth(undefined);
     this.#forgetDiscovery();
   }
 
@@ -165,6 +192,49 @@ export class UpstreamCluster {
     } else this.#outlier.policy = policy;
   }
 
+  #checkHealth(check: HealthCheck | undefined): void {
+    // What the old checks found out stays until the new ones know better.
+    this.#checker?.stop(check === undefined);
+    if (check === undefined) {
+      this.#checker = undefined;
+      return;
+    }
+    this.#checker = new HealthChecker(check, {
+      clock: this.#parts.clock,
+      random: this.#parts.random,
+      prober: (endpoint) => this.#createProber(endpoint, check),
+      wasCalled: () => [...this.#endpoints.values()].some(({ requests }) => requests > 0),
+      onSuccess: ({ outlier }) => {
+        if (check.endsEjection && outlier.isEjected) this.#outlier?.forgive(outlier);
+      },
+      onChange: ({ endpoint, isWell, why }) => {
+        this.#parts.onHealthChange?.({ cluster: this.name, endpoint: endpoint.key, isWell, why });
+        this.#rebalance();
+      },
+    });
+    this.#checker.watch(this.#toCheck());
+  }
+
+  /** Endpoints that leave get nothing, whatever a check would say. */
+  #toCheck(): readonly EndpointState[] {
+    return [...this.#endpoints.values()].filter(({ isLeaving }) => !isLeaving);
+  }
+
+  #createProber({ endpoint }: EndpointState, check: HealthCheck): Prober {
+    const { connect, openSocket, clock } = this.#parts;
+    const address = { host: endpoint.address, port: endpoint.port };
+    const tls = this.#tlsTo(endpoint.address);
+    const { service } = this.#config ?? {};
+    return createProber(check.probe, {
+      connect: () => connect(address, check.timeoutMs, undefined, tls),
+      open: (protocols) => openSocket(address, check.timeoutMs, tls, protocols),
+      scheme: tls === undefined ? "http" : "https",
+      host: service?.hostname ?? this.name,
+      reusesConnection: check.reusesConnection,
+      clock,
+    });
+  }
+
   #follow(hosts: readonly Endpoint[], before: Cluster | undefined): void {
     if (before?.discovery.kind === "dns" && sameHosts(before.discovery.endpoints, hosts)) {
       if (this.#isWarm) this.#rebalance();
@@ -185,6 +255,7 @@ export class UpstreamCluster {
     this.#originalDestination = undefined;
     for (const { pool } of this.#endpoints.values()) pool.drain();
     this.#endpoints.clear();
+    this.#checker?.watch([]);
     this.#cancelWarmUp?.();
     this.#cancelWarmUp = undefined;
     this.#pick = none;
@@ -202,8 +273,9 @@ export class UpstreamCluster {
       else if (endpoint.eligibleSince === Number.POSITIVE_INFINITY) endpoint.eligibleSince = now;
       endpoint.latency = policy.kind === "peak-ewma" ? (endpoint.latency ?? new LatencyAverage()) : undefined;
     }
-    // Outlier detection may say below which share of healthy endpoints its ejections count for nothing.
-    const panicPercent = this.#config?.outlierDetection?.minHealthPercent ?? 0;
+    // Both may say below which share of healthy endpoints what they found counts for nothing.
+    const { healthCheck, outlierDetection } = this.#config ?? {};
+    const panicPercent = healthCheck?.minHealthPercent ?? outlierDetection?.minHealthPercent ?? 0;
     this.#pick = balance(endpoints, { policy, panicPercent, random, clock });
     this.#cancelWarmUp?.();
     this.#cancelWarmUp = undefined;
@@ -226,6 +298,7 @@ export class UpstreamCluster {
       state.pool.drain();
       this.#endpoints.set(key, this.#createState(state.endpoint));
     }
+    this.#checker?.watch(this.#toCheck());
     if (this.#isWarm) this.#rebalance();
   }
 
@@ -236,8 +309,7 @@ export class UpstreamCluster {
   #createState(endpoint: Endpoint): EndpointState {
     const { connect, pool, clock } = this.#parts;
     const { address, port } = endpoint;
-    const settings = this.#config?.tls;
-    const tls = settings && { settings, serverName: this.#config?.service?.hostname ?? address };
+    const tls = this.#tlsTo(address);
     return new EndpointState(endpoint, {
       connect: () =>
         connect({ host: address, port }, this.#connectTimeoutMs(), this.load.limits.tcpKeepalive, tls),
@@ -245,6 +317,11 @@ export class UpstreamCluster {
       settings: pool,
       clock,
     });
+  }
+
+  #tlsTo(address: string): UpstreamTls | undefined {
+    const { tls: settings, service } = this.#config ?? {};
+    return settings && { settings, serverName: service?.hostname ?? address };
   }
 
   #connectTimeoutMs(): number {

@@ -4,6 +4,7 @@ import { FakeClock } from "../../test/support/fake-clock.ts";
 import { operatorNames } from "./access-log-operators.ts";
 import { circuitMetrics } from "./circuit-metrics.ts";
 import { faultMetrics } from "./fault-metrics.ts";
+import { healthCheckMetrics } from "./health-check-metrics.ts";
 import { envoyBuckets } from "./histogram-buckets.ts";
 import { HttpMetrics } from "./http-metrics.ts";
 import { limiterMetrics } from "./limiter-metrics.ts";
@@ -24,6 +25,7 @@ describe("the reference pages", () => {
     });
     circuitMetrics(registry, []);
     limiterMetrics(registry, []);
+    healthCheckMetrics(registry, []);
     faultMetrics(registry, { injected: {}, active: 0, overflowed: 0 });
     const self = { name: "", namespace: "", serviceAccount: "", labels: {} };
     new HttpMetrics({ registry, clock: new FakeClock(), self, serviceOf: () => undefined });

@@ -18,6 +18,7 @@ function scene(policy: Partial<OutlierDetection> = {}, hosts = 10) {
 }
 
 describe("outlier detection", () => {
+  // covers DestinationRule trafficPolicy.outlierDetection.consecutive5xxErrors
   it("ejects after five failures in a row, by default; a success in between begins anew", () => {
     const { records, answers, changes } = scene();
     const [one] = records;
@@ -27,6 +28,7 @@ describe("outlier detection", () => {
     expect([one!.isEjected, changes()]).toEqual([true, 1]);
   });
 
+  // covers DestinationRule trafficPolicy.outlierDetection.consecutiveGatewayErrors
   it("counts 502, 503 and 504 apart when asked, and nothing of what is off", () => {
     const { records, answers } = scene({ consecutive5xx: 0, consecutiveGatewayErrors: 2 });
     answers(records[0]!, 500, 500, 500, 500, 500, 500, 502, 500, 503, 200, 504);
@@ -35,6 +37,7 @@ describe("outlier detection", () => {
     expect(records[0]!.isEjected).toBe(true);
   });
 
+  // covers DestinationRule trafficPolicy.outlierDetection.splitExternalLocalOriginErrors, trafficPolicy.outlierDetection.consecutiveLocalOriginFailures
   it("counts failures without an answer as 503 or 504, or for themselves with the split", () => {
     const joined = scene({ consecutive5xx: 0, consecutiveGatewayErrors: 3 });
     joined.detector.failed(joined.records[0]!, 503);
@@ -54,6 +57,7 @@ describe("outlier detection", () => {
     expect(two!.isEjected).toBe(true);
   });
 
+  // covers DestinationRule trafficPolicy.outlierDetection.maxEjectionPercent
   it("ejects one always, and no more than the share allowed", () => {
     const { records, answers, ejected } = scene({ maxEjectionPercent: 10, consecutive5xx: 1 }, 5);
     for (const record of records) answers(record, 500);
@@ -63,6 +67,7 @@ describe("outlier detection", () => {
     expect(many.ejected()).toBe(3);
   });
 
+  // covers DestinationRule trafficPolicy.outlierDetection.baseEjectionTime, trafficPolicy.outlierDetection.interval
   it("lets it come back after the base time, later each time, sooner again after good conduct", async () => {
     const { clock, records, answers } = scene({ consecutive5xx: 1, intervalMs: 1000, baseEjectionMs: 3000 });
     const one = records[0]!;

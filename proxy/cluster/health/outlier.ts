@@ -82,6 +82,11 @@ export class OutlierDetector {
     record.consecutiveLocalOriginFailures = 0;
   }
 
+  /** Something else has shown that the endpoint is well: its ejection ends now. */
+  forgive(record: OutlierRecord): void {
+    if (record.isEjected) this.#uneject(record);
+  }
+
   /** Outlier detection is over: all come back. */
   stop(): void {
     this.#stopSweep();
