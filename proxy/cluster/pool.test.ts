@@ -171,6 +171,7 @@ describe("Pool", () => {
     await expect(second).resolves.toMatchObject({ status: 200 });
   });
 
+  // covers DestinationRule trafficPolicy.connectionPool.http.idleTimeout
   it("closes connections that nobody used for its idle time, and only those", async () => {
     const { pool, opened, clock } = newPool({ idleTimeoutMs: 4_000 });
     const sent = [send(pool), send(pool), send(pool)];

@@ -23,6 +23,7 @@ function run(
 }
 
 describe("a retry budget", () => {
+  // covers DestinationRule trafficPolicy.retryBudget.percent, trafficPolicy.retryBudget.minRetryConcurrency
   it("is a fifth of the requests, and three at least, unless the cluster says otherwise", () => {
     expect(run(undefined, 1000)).toBe(200);
     expect(run(undefined, 4)).toBe(3);
@@ -40,6 +41,7 @@ describe("a retry budget", () => {
     ).toBe(1000);
   });
 
+  // covers DestinationRule trafficPolicy.connectionPool.http.maxRetries
   it("is a fixed number at a time with maxRetries, which a budget overrules", () => {
     const connectionPool = { maxRetries: 5 };
     expect(run({ connectionPool }, 1000)).toBe(5);

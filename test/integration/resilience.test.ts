@@ -109,6 +109,7 @@ describe("an endpoint that dies under load, with outlier detection", () => {
 });
 
 describe("the limits of a connection pool", () => {
+  // covers DestinationRule trafficPolicy.connectionPool.tcp.maxConnections, trafficPolicy.connectionPool.http.http1MaxPendingRequests
   it("answer what is too much with 503 UO and x-envoy-overloaded, and serve the rest", async () => {
     const held: (() => void)[] = [];
     const slow = await echo("slow", (_request, response) => held.push(() => response.end()));
@@ -139,6 +140,7 @@ describe("the limits of a connection pool", () => {
     expect([slow.requests, pool.pending, pool.requests, pool.connections]).toEqual([5, 0, 0, 2]);
   });
 
+  // covers DestinationRule trafficPolicy.connectionPool.http.http2MaxRequests
   it("bound the requests under way, whatever the connections", async () => {
     const held: (() => void)[] = [];
     const slow = await echo("slow", (_request, response) => held.push(() => response.end()));
@@ -159,6 +161,7 @@ describe("the limits of a connection pool", () => {
     expect((await last).statusCode).toBe(200);
   });
 
+  // covers DestinationRule trafficPolicy.connectionPool.http.maxRequestsPerConnection, trafficPolicy.connectionPool.tcp.maxConnectionDuration
   it("let a connection carry so many requests, and live so long", async () => {
     const server = await echo("a");
     let connections = 0;

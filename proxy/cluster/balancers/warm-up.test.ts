@@ -6,6 +6,7 @@ import { warmth } from "./warm-up.ts";
 const warmup = { durationMs: 60_000, minimumPercent: 10, aggression: 1 };
 
 describe("warm-up", () => {
+  // covers DestinationRule trafficPolicy.loadBalancer.warmup.aggression, trafficPolicy.loadBalancer.warmup.duration
   it.each([
     [0, 1, 0.1],
     [3_000, 1, 0.1],
@@ -18,6 +19,7 @@ describe("warm-up", () => {
     expect(warmth(sinceMs, { ...warmup, aggression })).toBeCloseTo(share, 6);
   });
 
+  // covers DestinationRule trafficPolicy.loadBalancer.warmup.minimumPercent
   it.each(["round-robin", "least-request"] as const)("gives a newcomer its share of %s", (kind) => {
     const policy: LoadBalancer = { kind, warmup };
     const picks = countPicks(policy, [fake("old"), fake("new", { eligibleSince: 0 })], 11_000);
