@@ -55,6 +55,11 @@ export const proxyOptions: Readonly<Record<"proxy" | "gateway", readonly ProxyOp
       mayRepeat: true,
     },
   ],
+    {
+      flags: "--on-demand <duration|off>",
+      description:
+        "ask for a service at its first use and give it up when unused so long; off: hold all services (env WEFT_ON_DEMAND, default: 1h)",
+    },
 };
 
 /**

@@ -35,6 +35,7 @@ import { connect } from "./net/connect.ts";
 import { TlsClient } from "./net/tls-client.ts";
 import { acceptOutbound } from "./outbound/accept.ts";
 import { RouteTables } from "./outbound/routes.ts";
+import { OnDemand } from "./outbound/on-demand.ts";
 import { applyRestored, toUpdates } from "./restore.ts";
 import { runUntilSignal } from "./run.ts";
 import { LastGood } from "./state/last-good.ts";
@@ -163,7 +164,19 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
   };
   const build = (route: Route): Service => buildRouteService(route, context);
   const buildInbound = (route: Route): Service => buildRouteService(route, inboundContext);
-  const tables = new RouteTables(build, clock);
+  const demand = settings.onDemand && new OnDemand({ ...settings.onDemand, clock, source: () => xds });
+  const tables = new RouteTables(build, clock, demand && ((name, routes) => demand.hostsOf(name, routes)));
+  const tcpParts: TcpParts = {
+    clusters,
+    random,
+    resolver,
+    isOwnListener,
+    connect: ({ host, port }, timeoutMs, keepalive, tls) => {
+      const target = { host, port, timeoutMs, keepalive };
+      if (tls === undefined) return connect(target, clock);
+      return tlsClient.connect(target, tls.settings, tls.serverName, []);
+    },
+  };
   const listeners: ListenerSet = new ListenerSet({
     faults,
     settings: settings.http,
@@ -237,6 +250,9 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
       const limitMs = settings.terminationDrainMs;
       log.info("draining", { limitMs, activeRequests: telemetry.active.count });
   healthCheckMetrics(telemetry.registry, clusters);
+  const cancelSweeping =
+    demand && clock.every(Math.min(tidyEveryMs, demand.idleMs / 4), () => demand.sweep());
+
   accessMetrics(telemetry.registry, access.counts);
       await listeners.drain(Math.min(idleGraceMs, limitMs / 2), limitMs);
     })();
@@ -275,7 +291,7 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
       clock,
       random,
       known,
-      events: xdsEvents(log, clock, (type) => {
+      events: xdsEvents(log, clock, demand, (type) => {
         if (type === "virtual-host") noteProgress(readiness, state.current, true);
       }),
     });
@@ -283,6 +299,7 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
   }
 
   return {
+    demand?.restore(hostsAskedFor(state.current));
     log,
     readiness,
     admin: adminAddress,
@@ -305,12 +322,24 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
   };
 }
 
-function xdsEvents(log: Log, clock: Clock, onAnswered: (type: ResourceType) => void): XdsClientEvents {
+function xdsEvents(
+  log: Log,
+  clock: Clock,
+  demand: OnDemand | undefined,
+  onAnswered: (type: ResourceType) => void,
+): XdsClientEvents {
   const outage = new OutageLog(log, clock);
   const where = ({ host, port }: SocketAddress) => `${host}:${port}`;
   return {
-    connected: (server) => outage.connected(where(server)),
-    disconnected: (server, reason, retryMs) => outage.disconnected(where(server), reason, retryMs),
+    connected: (server) => {
+      demand?.connected();
+      outage.connected(where(server));
+    },
+    disconnected: (server, reason, retryMs) => {
+      demand?.disconnected();
+      outage.disconnected(where(server), reason, retryMs);
+    },
+    hosts: (change) => demand?.changed(change),
     acked: (type, version) => {
       log.debug("accepted config", { type, version });
       onAnswered(type);

@@ -26,6 +26,7 @@ describe("readProxySettings", () => {
       namespace: "shop",
       serviceAccount: "review",
       labels: { app: "review", version: "v1" },
+      onDemand: true,
       bindings: {
         outbound: { host: "127.0.0.1", port: 15001 },
         inbound: { host: "::1", port: 15006 },
@@ -36,6 +37,18 @@ describe("readProxySettings", () => {
     expect(result.value.controlPlane).toEqual({ host: "127.0.0.1", port: 15010 });
     expect(Object.isFrozen(result.value)).toBe(true);
     expect("stateDirectory" in result.value).toBe(false);
+  });
+
+  it("lets a sidecar ask on demand unless it is told not to, and a gateway never", () => {
+    const settingsOf = (more: Partial<ProxyOptions>, environment = {}) => {
+      const read = readProxySettings({ ...sidecar, ...more }, environment);
+      return read.ok ? [read.value.node.onDemand, read.value.onDemand?.idleMs] : read.problems;
+    };
+    expect(settingsOf({})).toEqual([true, 3_600_000]);
+    expect(settingsOf({}, { WEFT_ON_DEMAND: "10m" })).toEqual([true, 600_000]);
+    expect(settingsOf({ onDemand: "off" }, { WEFT_ON_DEMAND: "10m" })).toEqual([undefined, undefined]);
+    expect(settingsOf({ kind: "gateway" })).toEqual([undefined, undefined]);
+    expect(settingsOf({ onDemand: "never" })).toMatchObject([{ path: "--on-demand" }]);
   });
 
   it("reads a gateway's bindings", () => {

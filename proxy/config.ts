@@ -10,6 +10,9 @@ import type { PoolSettings } from "./cluster/pool.ts";
 import { defaultPoolSettings } from "./cluster/pool.ts";
 import type { HttpServerSettings } from "./http/http-server.ts";
 import { defaultHttpServerSettings } from "./http/http-server.ts";
+import type { ControlPlaneTrust } from "./identity/control-plane-channel.ts";
+import { defaultOnDemand } from "./outbound/on-demand.ts";
+import type { OnDemandSettings } from "./outbound/on-demand-hosts.ts";
 import type { AccessLogSettings } from "./telemetry/access-log.ts";
 import { accessLogEncodings } from "./telemetry/access-log.ts";
 import type { LogFormat, LogLevel } from "./telemetry/log.ts";
@@ -26,6 +29,8 @@ export interface ProxySettings {
   readonly admin?: SocketAddress;
   /** Where the last good config is kept; absent: nowhere. */
   readonly stateDirectory?: string;
+  /** Absent: virtual hosts, clusters and endpoints come unasked, all that the proxy may see. */
+  readonly onDemand?: OnDemandSettings;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
   readonly accessLog: "off" | AccessLogSettings["encoding"];
@@ -70,6 +75,8 @@ export interface ProxyOptions {
 }
 
 /** Reads the settings, or says everything that is wrong with them. The paths of the problems are the flags' names. */
+  /** After how long without requests a service is given up, such as `1h`; `off`. */
+  readonly onDemand?: string | undefined;
 export function readProxySettings(
   options: ProxyOptions,
   environment: Readonly<Record<string, string | undefined>> = process.env,
@@ -96,6 +103,9 @@ export function readProxySettings(
     ...identity,
     id: proxyNodeId(identity, bindings.inbound?.host ?? "127.0.0.1"),
     serviceAccount: options.serviceAccount ?? "default",
+  const onDemand = reader.onDemand("--on-demand", options.onDemand ?? environment["WEFT_ON_DEMAND"] ?? "1h");
+  // A gateway serves all hosts of its Gateways, so there is nothing that it could leave out.
+  const asksOnDemand = onDemand !== undefined && kind === "sidecar" && bindings.outbound !== undefined;
     labels: reader.labels("--labels", options.labels ?? ""),
     ...present("locality", reader.locality("--locality", options.locality)),
     bindings,
@@ -103,6 +113,7 @@ export function readProxySettings(
   const controlPlane = reader.address("--control-plane", options.controlPlane);
   const admin = reader.address("--admin", options.admin);
   const accessLog = options.accessLog ?? environment["WEFT_ACCESS_LOG"] ?? "off";
+    ...(asksOnDemand && { onDemand: true }),
   const logLevel = options.logLevel ?? environment["WEFT_LOG_LEVEL"] ?? "info";
   const logFormat = options.logFormat ?? environment["WEFT_LOG_FORMAT"] ?? "json";
   const settings: ProxySettings = {
@@ -118,6 +129,7 @@ export function readProxySettings(
       "WEFT_MAX_ACTIVE_REQUESTS",
       environment["WEFT_MAX_ACTIVE_REQUESTS"] ?? "10000",
     ),
+    ...present("onDemand", asksOnDemand ? onDemand : undefined),
     terminationDrainMs: reader.duration("--drain", options.drain ?? environment["WEFT_DRAIN"] ?? "5s"),
     listenerDrainMs: 60_000,
     certificateRefreshMs: 5_000,
@@ -160,6 +172,21 @@ class Reader {
   required(path: string, text: string | undefined): string {
     if (text === undefined || text === "") this.problem(path, "is missing");
     return text ?? "";
+  onDemand(path: string, text: string): OnDemandSettings | undefined {
+    return text === "off" ? undefined : { ...defaultOnDemand, idleMs: this.duration(path, text) };
+  }
+
+  trust({ controlPlane, token, rootCert }: ProxyOptions): ControlPlaneTrust | undefined {
+    if (token === undefined && rootCert === undefined) return undefined;
+    for (const [flag, value, why] of [
+      ["--control-plane", controlPlane, "is missing: --token is for a control plane"],
+      ["--token", token, "is missing: --root-cert goes with it"],
+      ["--root-cert", rootCert, "is missing: a token is sent only to whom that file knows"],
+    ] as const)
+      if (value === undefined) this.problem(flag, why);
+    return { tokenFile: token ?? "", rootsFile: rootCert ?? "" };
+  }
+
   }
 
   address(path: string, text: string | undefined): SocketAddress | undefined {

@@ -58,6 +58,7 @@ export const errorCatalogue = {
   overloaded: { http: 503, grpc: "UNAVAILABLE", flag: "OM", side: "self", retry: false },
   draining: { http: 503, grpc: "UNAVAILABLE", flag: "LH", side: "self", retry: false },
   internal: { http: 500, grpc: "INTERNAL", flag: "", side: "self", retry: false },
+  host_not_discovered: { http: 503, grpc: "UNAVAILABLE", flag: "NR", side: "self", retry: true },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof errorCatalogue;

@@ -18,6 +18,7 @@ const options = {
   "access-log": { type: "string" },
   "log-level": { type: "string" },
   "log-format": { type: "string" },
+  "on-demand": { type: "string" },
   drain: { type: "string" },
 } as const;
 
@@ -29,6 +30,7 @@ const settings = readProxySettings({
   serviceAccount: values["service-account"],
   controlPlane: values["control-plane"],
   accessLog: values["access-log"],
+  onDemand: values["on-demand"],
   logLevel: values["log-level"],
   logFormat: values["log-format"],
 });

@@ -48,7 +48,12 @@ export interface DeltaResponse {
   readonly nonce: string;
   readonly resources: readonly DeltaResource[];
   readonly removed: readonly string[];
+  /** What the control plane calls itself; ours is `weftControlPlane`. */
+  readonly controlPlane?: string;
 }
+
+/** By this name a proxy knows a control plane that understands what is Weft's own, such as `ProxyNode.onDemand`. */
+export const weftControlPlane = "weft";
 
 export interface DeltaResource {
   readonly name: string;
@@ -165,6 +170,7 @@ function encodeDeltaResponse(response: DeltaResponse): Uint8Array {
     systemVersionInfo: response.systemVersion,
     nonce,
     removedResources: [...response.removed],
+    ...(response.controlPlane !== undefined && { controlPlane: { identifier: response.controlPlane } }),
   }).finish();
   // The fields of a message may come in any order, so what was encoded for one stream is copied for the others.
   return Buffer.concat([...response.resources.map((resource) => resourceField(resource, typeUrl)), frame]);
@@ -204,6 +210,7 @@ function decodeDeltaResponse(bytes: Uint8Array): DeltaResponse {
       bytes: resource.resource?.value ?? new Uint8Array(),
     })),
     removed: message.removedResources ?? [],
+    ...(message.controlPlane?.identifier ? { controlPlane: message.controlPlane.identifier } : {}),
   };
 }
 

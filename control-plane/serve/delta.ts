@@ -1,4 +1,5 @@
 import type { DeltaRequest, DeltaResponse } from "../../common/xds/ads.ts";
+import { weftControlPlane } from "../../common/xds/ads.ts";
 import { resourceKind, typeUrl } from "../../common/xds/type-url.ts";
 import type { ProxySession, Responder } from "./session.ts";
 
@@ -11,7 +12,15 @@ export function deltaResponder(write: (response: DeltaResponse) => boolean): Res
         const aliases = aliasesOf(resource.name);
         return aliases.length === 0 ? resource : { ...resource, aliases };
       });
-      return write({ typeUrl: typeUrl[kind], systemVersion: version, nonce, resources, removed });
+      const controlPlane = weftControlPlane;
+      return write({
+        typeUrl: typeUrl[kind],
+        systemVersion: version,
+        nonce,
+        resources,
+        removed,
+        controlPlane,
+      });
     },
   };
 }

@@ -5,6 +5,7 @@ import { compileRoutes } from "../../common/routing/route-table.ts";
 import { meshError } from "../errors.ts";
 import type { Exchange, Response } from "../http/exchange.ts";
 import type { Service } from "../http/layer.ts";
+import type { OnDemandHosts } from "./on-demand-hosts.ts";
 
 /** The compiled routes of one configuration, as a listener's stack holds them: the table is replaced, never changed. */
 export class CurrentRoutes {
@@ -12,14 +13,21 @@ export class CurrentRoutes {
   table: RouteTable<Service> | undefined = undefined;
   /** Whether the first routes have arrived, or have been waited for long enough. */
   isSettled = false;
+  /** Present when virtual hosts are asked for at first use. */
+  readonly hosts: OnDemandHosts | undefined;
   #configuration: RouteConfiguration | undefined = undefined;
   #waiting: (() => void)[] = [];
   readonly #build: BuildTarget<Service>;
   readonly #clock: Clock;
 
-  constructor(build: BuildTarget<Service>, clock: Clock) {
+  constructor(
+    build: BuildTarget<Service>,
+    clock: Clock,
+    hostsFor?: (routes: CurrentRoutes) => OnDemandHosts | undefined,
+  ) {
     this.#build = build;
     this.#clock = clock;
+    this.hosts = hostsFor?.(this);
   }
 
   /**
@@ -58,22 +66,28 @@ export class CurrentRoutes {
   }
 }
 
+/** Makes what asks for the virtual hosts of a route configuration. */
+export type HostsOf = (configuration: string, routes: CurrentRoutes) => OnDemandHosts;
+
 /** All route configurations of a proxy by name. Listeners may name one before it arrives. */
 export class RouteTables {
   readonly #byName = new Map<string, CurrentRoutes>();
   readonly #build: BuildTarget<Service>;
   readonly #clock: Clock;
+  readonly #hostsOf: HostsOf | undefined;
 
-  constructor(build: BuildTarget<Service>, clock: Clock) {
+  /** `hostsOf`: who asks for the virtual hosts of a configuration at first use; absent when they come unasked. */
+  constructor(build: BuildTarget<Service>, clock: Clock, hostsOf?: HostsOf) {
     this.#build = build;
     this.#clock = clock;
+    this.#hostsOf = hostsOf;
   }
 
   /** The stable holder that a stack keeps: the name is resolved when the listener is set up. */
   obtain(name: string): CurrentRoutes {
     let routes = this.#byName.get(name);
     if (routes === undefined) {
-      routes = new CurrentRoutes(this.#build, this.#clock);
+      routes = new CurrentRoutes(this.#build, this.#clock, (self) => this.#hostsOf?.(name, self));
       this.#byName.set(name, routes);
     }
     return routes;
@@ -97,6 +111,13 @@ export class RouteTables {
 
 /** Finds the route and hands on to the service that was built for it. Reads the table once, so a swap never splits a request. */
 export function pickRoute(routes: CurrentRoutes): Service {
+  const { hosts } = routes;
+  if (hosts !== undefined) {
+    return (exchange) =>
+      routes.isSettled && hosts.count(exchange)
+        ? forward(routes.table, exchange)
+        : forwardWhenFound(routes, hosts, exchange);
+  }
   return (exchange) =>
     routes.isSettled ? forward(routes.table, exchange) : forwardWhenSettled(routes, exchange);
 }
@@ -114,13 +135,28 @@ function forward(table: RouteTable<Service> | undefined, exchange: Exchange): Pr
   return decision.target(exchange);
 }
 
-function forwardWhenSettled(routes: CurrentRoutes, exchange: Exchange): Promise<Response> {
+async function forwardWhenSettled(routes: CurrentRoutes, exchange: Exchange): Promise<Response> {
+  await settled(routes, exchange);
+  return forward(routes.table, exchange);
+}
+
+async function forwardWhenFound(
+  routes: CurrentRoutes,
+  hosts: OnDemandHosts,
+  exchange: Exchange,
+): Promise<Response> {
+  if (!routes.isSettled) await settled(routes, exchange);
+  await hosts.find(exchange);
+  return forward(routes.table, exchange);
+}
+
+function settled(routes: CurrentRoutes, exchange: Exchange): Promise<void> {
   return new Promise((resolve, reject) => {
     exchange.whenCancelled(reject);
     routes.whenSettled(() => {
       if (exchange.cancelCause !== undefined) return;
       exchange.whenCancelled(undefined);
-      resolve(forward(routes.table, exchange));
+      resolve();
     });
   });
 }

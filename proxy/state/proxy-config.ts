@@ -22,6 +22,13 @@ export const emptyConfig: ProxyConfig = Object.freeze({
   routes: new Map(),
 });
 
+/** The virtual hosts, by VHDS name, that are here because somebody asked for them: all but those for all hosts. */
+export function hostsAskedFor({ received }: ProxyConfig): readonly string[] {
+  return Array.from(received["virtual-host"])
+    .filter(([, { value }]) => !value.domains.includes("*"))
+    .map(([name]) => name);
+}
+
 /** `policy cluster` of every circuit breaker that some route has. */
 export function circuitsNamedBy({ routes }: ProxyConfig): ReadonlySet<string> {
   const named = new Set<string>();

@@ -2,6 +2,7 @@ import type { CancelTimer, Clock } from "../../common/base/clock.ts";
 import type { Random } from "../../common/base/random.ts";
 import type { ProxyNode, SocketAddress } from "../../common/model/node.ts";
 import type { DeltaResponse } from "../../common/xds/ads.ts";
+import { weftControlPlane } from "../../common/xds/ads.ts";
 import { resourceKind, resourceKinds, typeUrl } from "../../common/xds/type-url.ts";
 import { applyTo, judgeResponse, nackMessage } from "./acks.ts";
 import type { AdsCall, OpenAdsCall } from "./ads-call.ts";
@@ -38,6 +39,15 @@ export interface XdsClientEvents {
   readonly inStep?: (server: SocketAddress) => void;
   readonly acked?: (type: ResourceType, systemVersion: string) => void;
   readonly nacked?: (type: ResourceType, systemVersion: string, rejections: readonly Rejection[]) => void;
+  /** Virtual hosts came or went and are in use, or refused. */
+  readonly hosts?: (change: HostsChange) => void;
+}
+
+export interface HostsChange {
+  /** Resource name → the other names by which it was asked for. */
+  readonly updated: ReadonlyMap<string, readonly string[]>;
+  /** Resources that are gone, and names that nothing answers to. */
+  readonly removed: readonly string[];
 }
 
 /** A control plane that restarts is back within a second; so long, proxies come back soon after it. */
@@ -67,12 +77,33 @@ export class XdsClient {
 
   constructor(parts: XdsClientParts) {
     this.#parts = parts;
+    this.#subscriptions.setOnDemand(parts.node.onDemand === true);
     for (const update of parts.known ?? []) this.#subscriptions.accept(update, new Set());
   }
 
   /** True from the first answer on a stream until its end. */
   get isConnected(): boolean {
     return this.#isConnected;
+  }
+
+  /**
+   * True when virtual hosts must be asked for by name: the node says that it does so, and the control plane, or the one before
+   * it, has not shown that it knows nothing of that.
+   */
+  get isOnDemand(): boolean {
+    return this.#subscriptions.isOnDemand;
+  }
+
+  /** Asks for virtual hosts by VHDS name, now and on each later stream; what comes of it shows in the events. */
+  subscribe(names: readonly string[]): void {
+    this.#subscriptions.demand(names, true);
+    if (this.#call !== undefined) this.#send(this.#call, "virtual-host", { subscribe: names });
+  }
+
+  /** The control plane takes away what no other name means. */
+  unsubscribe(names: readonly string[]): void {
+    this.#subscriptions.demand(names, false);
+    if (this.#call !== undefined) this.#send(this.#call, "virtual-host", { unsubscribe: names });
   }
 
   /** The control plane's version of the last response accepted per type. */
@@ -101,6 +132,7 @@ export class XdsClient {
     const server = this.#parts.servers[this.#server % this.#parts.servers.length]!;
     this.#saidNode = false;
     this.#unanswered = new Set();
+    this.#subscriptions.setOnDemand(this.#parts.node.onDemand === true);
     let isOver = false;
     const call = (this.#parts.open ?? openGrpcCall)(server, {
       onResponse: (response) => {
@@ -175,10 +207,15 @@ export class XdsClient {
   async #take(call: AdsCall, response: DeltaResponse): Promise<void> {
     const type = resourceKind(response.typeUrl);
     if (!type) return;
+    // Others send everything, and endpoints only to those who name their clusters.
+    const takesAll = response.controlPlane !== weftControlPlane;
+    for (const change of takesAll ? this.#subscriptions.setOnDemand(false) : [])
+      await this.#resubscribe(call, change);
     const verdict = await judgeResponse(type, response, this.#subscriptions, this.#parts.sink);
     const refused = new Set(verdict.rejections.map(({ name }) => name));
     for (const change of this.#subscriptions.accept(verdict.update, refused))
       await this.#resubscribe(call, change);
+    if (type === "virtual-host") this.#tellOfHosts(response);
     const { nonce, systemVersion } = response;
     if (refused.size === 0) {
       this.#systemVersions.set(type, systemVersion);
@@ -188,6 +225,11 @@ export class XdsClient {
       this.#send(call, type, { responseNonce: nonce, error: nackMessage(verdict.rejections) });
       this.#parts.events?.nacked?.(type, systemVersion, verdict.rejections);
     }
+  }
+
+  #tellOfHosts({ resources, removed }: DeltaResponse): void {
+    const updated = new Map(resources.map(({ name, aliases = [] }) => [name, aliases]));
+    this.#parts.events?.hosts?.({ updated, removed });
   }
 
   async #resubscribe(call: AdsCall, change: SubscriptionChange): Promise<void> {

@@ -30,6 +30,10 @@ export class Subscriptions {
   /** Per type and resource the names that it asks for, of the type that it names. */
   readonly #asked = new Map<ResourceType, Map<string, readonly string[]>>();
   readonly #names = new Map<ResourceType, ReadonlySet<string>>();
+  /** Virtual hosts that are asked for by name, although nothing that was received names them. */
+  readonly #demanded = new Set<string>();
+  /** The control plane chooses clusters, and endpoints with them, by the virtual hosts that are asked for. */
+  #isOnDemand = false;
 
   /** The accepted versions by resource name. */
   versions(type: ResourceType): ReadonlyMap<string, string> {
@@ -38,11 +42,40 @@ export class Subscriptions {
 
   /** The explicit names of a type; empty for wildcard types. */
   names(type: ResourceType): ReadonlySet<string> {
-    return this.#names.get(type) ?? new Set();
+    if (type === "endpoints" && this.#isOnDemand) return wildcard;
+    const names = this.#names.get(type) ?? nothing;
+    return type === "virtual-host" && this.#demanded.size > 0
+      ? new Set([...names, ...this.#demanded])
+      : names;
   }
 
   isAskedFor(type: ResourceType, name: string): boolean {
-    return wildcardTypes.includes(type) || this.names(type).has(askedAs(type, name));
+    if (wildcardTypes.includes(type) || this.names(type) === wildcard) return true;
+    // Virtual hosts that are asked for by name belong to a route configuration that is asked for too.
+    return this.#names.get(type)?.has(askedAs(type, name)) ?? false;
+  }
+
+  get isOnDemand(): boolean {
+    return this.#isOnDemand;
+  }
+
+  /** Says what to ask for differently from now on. */
+  setOnDemand(isOnDemand: boolean): readonly SubscriptionChange[] {
+    if (isOnDemand === this.#isOnDemand) return [];
+    this.#isOnDemand = isOnDemand;
+    this.#names.delete("endpoints");
+    if (isOnDemand) return [];
+    const [change] = this.#changesBelow("cluster");
+    const rest = change ?? { type: "endpoints", subscribe: [], dropped: [] };
+    return [{ ...rest, unsubscribe: [...wildcard] }];
+  }
+
+  /** Virtual hosts to ask for by name; false: no longer. */
+  demand(names: readonly string[], isWanted: boolean): void {
+    for (const name of names) {
+      if (isWanted) this.#demanded.add(name);
+      else this.#demanded.delete(name);
+    }
   }
 
   /** Notes what the sink has accepted, and says what to ask for differently from now on. */
@@ -62,8 +95,8 @@ export class Subscriptions {
     const changes: SubscriptionChange[] = [];
     const moved = new Set([changed]);
     for (const [type, by] of namedBy) {
-      if (!moved.has(by)) continue;
-      const before = this.names(type);
+      if (!moved.has(by) || (type === "endpoints" && this.#isOnDemand)) continue;
+      const before = this.#names.get(type) ?? nothing;
       const after = new Set([...this.#askedBy(by).values()].flat());
       this.#names.set(type, after);
       const subscribe = [...after].filter((name) => !before.has(name));
@@ -97,6 +130,9 @@ export class Subscriptions {
     return getOrMake(this.#asked, type);
   }
 }
+
+const nothing: ReadonlySet<string> = new Set();
+const wildcard: ReadonlySet<string> = new Set(["*"]);
 
 /** The name by which a resource is subscribed: virtual hosts come with their route configuration. */
 function askedAs(type: ResourceType, name: string): string {
