@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { fieldCoverage } from "./support/field-coverage.ts";
 
 /** Fields that no test names yet. May only become less. */
-const mostWithoutTest = 110;
+const mostWithoutTest = 60;
 
 describe("the fields of all kinds", () => {
   const { fields, problems } = fieldCoverage();

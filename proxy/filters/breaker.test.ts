@@ -37,6 +37,7 @@ describe("breaker", () => {
     expect(afterSplit.build(plainRoute("a"), new FilterScene().context)).toBeUndefined();
   });
 
+  // covers CircuitBreaker errorRate, volumeThreshold
   it("opens at the error rate once the volume is there, and then calls nobody", async () => {
     const { call, circuit, calls } = sceneOf();
     expect([await call(500), await call(200), await call(500)]).toEqual(["500", "200", "500"]);
@@ -47,6 +48,7 @@ describe("breaker", () => {
     expect([calls(), circuit.shortCircuited]).toEqual([4, 1]);
   });
 
+  // covers CircuitBreaker rollingWindow
   it("stays closed below the rate, and forgets what left the window", async () => {
     const { call, circuit, clock } = sceneOf();
     for (const status of [500, 200, 200, 200, 500, 200]) await call(status);
@@ -58,6 +60,7 @@ describe("breaker", () => {
     expect(circuit.state).toBe("open");
   });
 
+  // covers CircuitBreaker resetTimeout
   it("probes after the reset time, closes on success and starts counting anew", async () => {
     const { call, circuit, clock } = sceneOf();
     for (let i = 0; i < 4; i++) await call(500);
@@ -81,6 +84,7 @@ describe("breaker", () => {
     expect([await call(200), circuit.state]).toEqual(["200", "closed"]);
   });
 
+  // covers CircuitBreaker halfOpenProbes
   it("lets no more probes through than asked and needs all of them", async () => {
     const { call, hold, circuit, clock } = sceneOf({ probes: 2 });
     for (let i = 0; i < 4; i++) await call(500);
@@ -106,6 +110,7 @@ describe("breaker", () => {
     expect([await call(200), circuit.state]).toEqual(["200", "closed"]);
   });
 
+  // covers CircuitBreaker slowCallRate, slowCallDuration
   it("opens on slow calls that succeed, and a slow probe does not close it", async () => {
     const { hold, call, circuit, clock } = sceneOf({ slowCalls: { rate: 0.5, durationMs: 1000 } });
     const slow = Array.from({ length: 4 }, () => hold());
@@ -204,6 +209,7 @@ describe("breaker with a fallback", () => {
     expect(await textOf((await send(spent, reading)).body)).toBe("bad");
   });
 
+  // covers CircuitBreaker fallback.lastGoodResponse.maxAge, fallback.lastGoodResponse.vary[]
   it("answers with the last good response and its age, to the same user only", async () => {
     const lastGood = {
       kind: "last-good-response" as const,

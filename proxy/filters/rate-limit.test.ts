@@ -25,6 +25,7 @@ describe("rate limit", () => {
     expect(rateLimit.build(plainRoute("a"), new FilterScene().context)).toBeUndefined();
   });
 
+  // covers RateLimit rules[].limit.requests, rules[].limit.per, rules[].limit.burst
   it("lets a burst through, then as many as the rate allows, per key", async () => {
     const { ask, clock } = sceneOf([rule]);
     const statuses = async (user: string, times: number) => {
@@ -76,6 +77,7 @@ describe("rate limit", () => {
     ]);
   });
 
+  // covers RateLimit rules[].maxKeys
   it("gives keys beyond the bound one bucket together, until one of the others is full again", async () => {
     const { ask, clock, limiters } = sceneOf([{ ...rule, burst: 1 }]);
     for (const user of ["a", "b", "c", "d"]) expect((await ask(user)).status).toBe(200);
@@ -86,6 +88,7 @@ describe("rate limit", () => {
     expect([...limiters][0]!.keys).toBe(3);
   });
 
+  // covers RateLimit rules[].key[].attribute
   it.each([
     [{ kind: "query", name: "tenant" }, { path: "/a?tenant=x" }, "x"],
     [{ kind: "path" }, { path: "/a?tenant=x" }, "/a"],
