@@ -60,13 +60,13 @@ describe("a CircuitBreaker", () => {
 
   // covers CircuitBreaker errorRate
   it("stays closed while less than its rate fails", async () => {
-    let count = 0;
-    const half: RequestListener = (_request, response) =>
-      response.writeHead(count++ % 2 === 0 ? 200 : 500).end();
     for (const [rate, isOpen] of [
       [60, false],
       [50, true],
     ] as const) {
+      let count = 0;
+      const half: RequestListener = (_request, response) =>
+        response.writeHead(count++ % 2 === 0 ? 200 : 500).end();
       const spec = `target: { service: { host: reviews } }\nvolumeThreshold: 4\nerrorRate: ${rate}`;
       const { ask } = await breakerMesh(spec, half);
       expect([rate, await isOpenAfter(4, () => ask("/v1"))]).toEqual([rate, isOpen]);
