@@ -34,13 +34,13 @@ import { isOwnAddress } from "./listeners/own-address.ts";
 import { connect } from "./net/connect.ts";
 import { TlsClient } from "./net/tls-client.ts";
 import { acceptOutbound } from "./outbound/accept.ts";
-import { RouteTables } from "./outbound/routes.ts";
 import { OnDemand } from "./outbound/on-demand.ts";
+import { RouteTables } from "./outbound/routes.ts";
 import { applyRestored, toUpdates } from "./restore.ts";
 import { runUntilSignal } from "./run.ts";
 import { LastGood } from "./state/last-good.ts";
 import type { ProxyConfig } from "./state/proxy-config.ts";
-import { circuitsNamedBy, rateLimitsNamedBy } from "./state/proxy-config.ts";
+import { circuitsNamedBy, hostsAskedFor, rateLimitsNamedBy } from "./state/proxy-config.ts";
 import { ResourceState } from "./state/resource-state.ts";
 import { circuitMetrics } from "./telemetry/circuit-metrics.ts";
 import { limiterMetrics } from "./telemetry/limiter-metrics.ts";
@@ -166,17 +166,6 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
   const buildInbound = (route: Route): Service => buildRouteService(route, inboundContext);
   const demand = settings.onDemand && new OnDemand({ ...settings.onDemand, clock, source: () => xds });
   const tables = new RouteTables(build, clock, demand && ((name, routes) => demand.hostsOf(name, routes)));
-  const tcpParts: TcpParts = {
-    clusters,
-    random,
-    resolver,
-    isOwnListener,
-    connect: ({ host, port }, timeoutMs, keepalive, tls) => {
-      const target = { host, port, timeoutMs, keepalive };
-      if (tls === undefined) return connect(target, clock);
-      return tlsClient.connect(target, tls.settings, tls.serverName, []);
-    },
-  };
   const listeners: ListenerSet = new ListenerSet({
     faults,
     settings: settings.http,
@@ -243,6 +232,9 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
     limiters.forgetUnless((rule) => limits.has(rule));
   });
 
+  const cancelSweeping =
+    demand && clock.every(Math.min(tidyEveryMs, demand.idleMs / 4), () => demand.sweep());
+
   let drained: Promise<void> | undefined;
   const drain = (): Promise<void> => {
     drained ??= (async () => {
@@ -250,9 +242,6 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
       const limitMs = settings.terminationDrainMs;
       log.info("draining", { limitMs, activeRequests: telemetry.active.count });
   healthCheckMetrics(telemetry.registry, clusters);
-  const cancelSweeping =
-    demand && clock.every(Math.min(tidyEveryMs, demand.idleMs / 4), () => demand.sweep());
-
   accessMetrics(telemetry.registry, access.counts);
       await listeners.drain(Math.min(idleGraceMs, limitMs / 2), limitMs);
     })();
@@ -295,11 +284,11 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
         if (type === "virtual-host") noteProgress(readiness, state.current, true);
       }),
     });
+    demand?.restore(hostsAskedFor(state.current));
     xds.start();
   }
 
   return {
-    demand?.restore(hostsAskedFor(state.current));
     log,
     readiness,
     admin: adminAddress,
@@ -311,6 +300,7 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
     drain,
     stop: async () => {
       cancelTidying();
+      cancelSweeping?.();
       await xds?.stop();
       listeners.stop();
       clusters.stop();

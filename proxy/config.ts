@@ -10,7 +10,6 @@ import type { PoolSettings } from "./cluster/pool.ts";
 import { defaultPoolSettings } from "./cluster/pool.ts";
 import type { HttpServerSettings } from "./http/http-server.ts";
 import { defaultHttpServerSettings } from "./http/http-server.ts";
-import type { ControlPlaneTrust } from "./identity/control-plane-channel.ts";
 import { defaultOnDemand } from "./outbound/on-demand.ts";
 import type { OnDemandSettings } from "./outbound/on-demand-hosts.ts";
 import type { AccessLogSettings } from "./telemetry/access-log.ts";
@@ -27,10 +26,10 @@ export interface ProxySettings {
   readonly controlPlane?: SocketAddress;
   /** Absent: no admin interface. */
   readonly admin?: SocketAddress;
-  /** Where the last good config is kept; absent: nowhere. */
-  readonly stateDirectory?: string;
   /** Absent: virtual hosts, clusters and endpoints come unasked, all that the proxy may see. */
   readonly onDemand?: OnDemandSettings;
+  /** Where the last good config is kept; absent: nowhere. */
+  readonly stateDirectory?: string;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
   readonly accessLog: "off" | AccessLogSettings["encoding"];
@@ -70,13 +69,13 @@ export interface ProxyOptions {
   readonly accessLog?: string | undefined;
   readonly logLevel?: string | undefined;
   readonly logFormat?: string | undefined;
+  /** After how long without requests a service is given up, such as `1h`; `off`. */
+  readonly onDemand?: string | undefined;
   /** Such as `5s`. */
   readonly drain?: string | undefined;
 }
 
 /** Reads the settings, or says everything that is wrong with them. The paths of the problems are the flags' names. */
-  /** After how long without requests a service is given up, such as `1h`; `off`. */
-  readonly onDemand?: string | undefined;
 export function readProxySettings(
   options: ProxyOptions,
   environment: Readonly<Record<string, string | undefined>> = process.env,
@@ -98,22 +97,22 @@ export function readProxySettings(
       "give --app HOST:PORT",
     );
   }
+  const onDemand = reader.onDemand("--on-demand", options.onDemand ?? environment["WEFT_ON_DEMAND"] ?? "1h");
+  // A gateway serves all hosts of its Gateways, so there is nothing that it could leave out.
+  const asksOnDemand = onDemand !== undefined && kind === "sidecar" && bindings.outbound !== undefined;
   const identity = { kind, name, namespace };
   const node: ProxyNode = {
     ...identity,
     id: proxyNodeId(identity, bindings.inbound?.host ?? "127.0.0.1"),
     serviceAccount: options.serviceAccount ?? "default",
-  const onDemand = reader.onDemand("--on-demand", options.onDemand ?? environment["WEFT_ON_DEMAND"] ?? "1h");
-  // A gateway serves all hosts of its Gateways, so there is nothing that it could leave out.
-  const asksOnDemand = onDemand !== undefined && kind === "sidecar" && bindings.outbound !== undefined;
     labels: reader.labels("--labels", options.labels ?? ""),
     ...present("locality", reader.locality("--locality", options.locality)),
+    ...(asksOnDemand && { onDemand: true }),
     bindings,
   };
   const controlPlane = reader.address("--control-plane", options.controlPlane);
   const admin = reader.address("--admin", options.admin);
   const accessLog = options.accessLog ?? environment["WEFT_ACCESS_LOG"] ?? "off";
-    ...(asksOnDemand && { onDemand: true }),
   const logLevel = options.logLevel ?? environment["WEFT_LOG_LEVEL"] ?? "info";
   const logFormat = options.logFormat ?? environment["WEFT_LOG_FORMAT"] ?? "json";
   const settings: ProxySettings = {
@@ -122,6 +121,7 @@ export function readProxySettings(
     ...present("controlPlane", controlPlane),
     ...present("admin", admin),
     ...present("stateDirectory", options.state),
+    ...present("onDemand", asksOnDemand ? onDemand : undefined),
     logLevel: reader.oneOf("--log-level", logLevel, logLevels.filter(isLogLevel)),
     logFormat: reader.oneOf("--log-format", logFormat, logFormats),
     accessLog: reader.oneOf("--access-log", accessLog, ["off", ...accessLogEncodings] as const),
@@ -129,7 +129,6 @@ export function readProxySettings(
       "WEFT_MAX_ACTIVE_REQUESTS",
       environment["WEFT_MAX_ACTIVE_REQUESTS"] ?? "10000",
     ),
-    ...present("onDemand", asksOnDemand ? onDemand : undefined),
     terminationDrainMs: reader.duration("--drain", options.drain ?? environment["WEFT_DRAIN"] ?? "5s"),
     listenerDrainMs: 60_000,
     certificateRefreshMs: 5_000,
@@ -165,6 +164,10 @@ class Reader {
     return { region, zone, subzone };
   }
 
+  onDemand(path: string, text: string): OnDemandSettings | undefined {
+    return text === "off" ? undefined : { ...defaultOnDemand, idleMs: this.duration(path, text) };
+  }
+
   problem(path: string, why: string, hint?: string): void {
     this.problems.push({ path, why, ...present("hint", hint) });
   }
@@ -172,21 +175,6 @@ class Reader {
   required(path: string, text: string | undefined): string {
     if (text === undefined || text === "") this.problem(path, "is missing");
     return text ?? "";
-  onDemand(path: string, text: string): OnDemandSettings | undefined {
-    return text === "off" ? undefined : { ...defaultOnDemand, idleMs: this.duration(path, text) };
-  }
-
-  trust({ controlPlane, token, rootCert }: ProxyOptions): ControlPlaneTrust | undefined {
-    if (token === undefined && rootCert === undefined) return undefined;
-    for (const [flag, value, why] of [
-      ["--control-plane", controlPlane, "is missing: --token is for a control plane"],
-      ["--token", token, "is missing: --root-cert goes with it"],
-      ["--root-cert", rootCert, "is missing: a token is sent only to whom that file knows"],
-    ] as const)
-      if (value === undefined) this.problem(flag, why);
-    return { tokenFile: token ?? "", rootsFile: rootCert ?? "" };
-  }
-
   }
 
   address(path: string, text: string | undefined): SocketAddress | undefined {
