@@ -11,16 +11,17 @@ import type { Route } from "../common/model/route.ts";
 import { AdminServer } from "./admin/admin-server.ts";
 import { Readiness } from "./admin/readiness.ts";
 import { ClusterManager } from "./cluster/cluster-manager.ts";
+import type { TcpParts } from "./cluster/open-tcp.ts";
 import { openTcp } from "./cluster/open-tcp.ts";
 import { systemResolver } from "./cluster/resolver.ts";
-import type { ProxySettings } from "./config.ts";
 import type { EndpointHealthChange } from "./cluster/upstream-cluster.ts";
+import type { ProxySettings } from "./config.ts";
 import { ConfigSink } from "./config-sink.ts";
-import { CircuitSet } from "./filters/circuit-set.ts";
-import type { FilterContext } from "./filters/filter.ts";
 import type { AccessParts } from "./filters/access.ts";
 import { AccessCounts } from "./filters/access-counts.ts";
 import { ActiveFaults } from "./filters/active-faults.ts";
+import { CircuitSet } from "./filters/circuit-set.ts";
+import type { FilterContext } from "./filters/filter.ts";
 import { LimiterSet } from "./filters/limiter-set.ts";
 import { NestedRetries } from "./filters/nested-retries.ts";
 import { RetryBudgets } from "./filters/retry-budget.ts";
@@ -42,11 +43,12 @@ import { LastGood } from "./state/last-good.ts";
 import type { ProxyConfig } from "./state/proxy-config.ts";
 import { circuitsNamedBy, hostsAskedFor, rateLimitsNamedBy } from "./state/proxy-config.ts";
 import { ResourceState } from "./state/resource-state.ts";
+import { accessMetrics } from "./telemetry/access-metrics.ts";
 import { circuitMetrics } from "./telemetry/circuit-metrics.ts";
-import { limiterMetrics } from "./telemetry/limiter-metrics.ts";
-import type { Log } from "./telemetry/log.ts";
 import { faultMetrics } from "./telemetry/fault-metrics.ts";
 import { healthCheckMetrics } from "./telemetry/health-check-metrics.ts";
+import { limiterMetrics } from "./telemetry/limiter-metrics.ts";
+import type { Log } from "./telemetry/log.ts";
 import { createLog } from "./telemetry/log.ts";
 import { OutageLog } from "./telemetry/outage-log.ts";
 import { createTelemetry } from "./telemetry-set.ts";
@@ -98,6 +100,9 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
 
   // --- upstream side ---
   const tlsClient = new TlsClient(clock);
+  const resolver = systemResolver();
+  const isOwnListener = (address: string, port: number): boolean =>
+    listeners.isListeningOn(port) && isOwnAddress(address);
   const clusters: ClusterManager = new ClusterManager({
     connect: async ({ host, port }, timeoutMs, keepalive, tls) => {
       const target = { host, port, timeoutMs, keepalive };
@@ -114,7 +119,7 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
     pool: settings.pool,
     clock,
     random,
-    isOwnListener: (address, port) => listeners.isListeningOn(port) && isOwnAddress(address),
+    isOwnListener,
   });
 
   // --- what is seen of it ---
@@ -143,6 +148,8 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
 
   // --- routes and listeners ---
   const circuits = new CircuitSet(clock);
+  const faults = new ActiveFaults();
+  const access: AccessParts = { counts: new AccessCounts() };
   const limiters = new LimiterSet(clock);
   const nestedRetries = new NestedRetries();
   const retryBudgets = new RetryBudgets(clock, (cluster) => clusters.get(cluster)?.config);
@@ -152,11 +159,10 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
     clock,
     random,
     circuits,
+    faults,
     limiters,
     upstream: (cluster) => clusters.upstream(cluster),
     events: telemetry.filterEvents,
-  const faults = new ActiveFaults();
-  const access: AccessParts = { counts: new AccessCounts() };
   };
   const inboundContext: FilterContext = {
     ...context,
@@ -166,30 +172,39 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
   const buildInbound = (route: Route): Service => buildRouteService(route, inboundContext);
   const demand = settings.onDemand && new OnDemand({ ...settings.onDemand, clock, source: () => xds });
   const tables = new RouteTables(build, clock, demand && ((name, routes) => demand.hostsOf(name, routes)));
+  const tcpParts: TcpParts = {
+    clusters,
+    random,
+    resolver,
+    isOwnListener,
+    connect: ({ host, port }, timeoutMs, keepalive, tls) => {
+      const target = { host, port, timeoutMs, keepalive };
+      if (tls === undefined) return connect(target, clock);
+      return tlsClient.connect(target, tls.settings, tls.serverName, []);
+    },
+  };
   const listeners: ListenerSet = new ListenerSet({
-    faults,
     settings: settings.http,
     clock,
     drainMs: settings.listenerDrainMs,
     onRejected: telemetry.observeRejected,
     certificateRefreshMs: settings.certificateRefreshMs,
     onCertificateProblem: (listener, why) =>
-      log.warn("certificates are not read anew; the last good ones stay", { listener, why }),
-    openTcp: (proxy) =>
-      openTcp(proxy, {
-        clusters,
-        random,
-        connect: (host, port, timeoutMs) => connect({ host, port, timeoutMs }, clock),
-      }),
+      log.warn("certificates cannot be read; the last good ones stay, if there are any", { listener, why }),
+    tcp: telemetry.tcp,
+    originalDestination: () => undefined,
+    openTcp: (proxy, connection) => openTcp(proxy, connection, tcpParts),
     serviceFor: (listener, chain) =>
       listener.direction === "inbound"
         ? acceptInbound(chain, {
             observe: telemetry.inbound,
+            access,
             readAttempt: nestedRetries.readAttempt,
             build: buildInbound,
           })
         : acceptOutbound(listener, chain, {
             observe: telemetry.outbound,
+            access,
             self,
             newRequestId: randomUUID,
             tables,
@@ -223,7 +238,10 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
     },
   });
   circuitMetrics(telemetry.registry, circuits);
+  healthCheckMetrics(telemetry.registry, clusters);
+  accessMetrics(telemetry.registry, access.counts);
   limiterMetrics(telemetry.registry, limiters);
+  faultMetrics(telemetry.registry, faults);
   const cancelTidying = clock.every(tidyEveryMs, () => {
     sink.tidy();
     const named = circuitsNamedBy(state.current);
@@ -241,8 +259,6 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
       readiness.reopen("not draining");
       const limitMs = settings.terminationDrainMs;
       log.info("draining", { limitMs, activeRequests: telemetry.active.count });
-  healthCheckMetrics(telemetry.registry, clusters);
-  accessMetrics(telemetry.registry, access.counts);
       await listeners.drain(Math.min(idleGraceMs, limitMs / 2), limitMs);
     })();
     return drained;
@@ -253,7 +269,6 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
     readiness,
     config: () => state.current,
     clusters: () => clusters,
-  faultMetrics(telemetry.registry, faults);
     circuits: () => circuits,
     metrics: telemetry.registry,
     log,
@@ -341,12 +356,6 @@ function xdsEvents(
   };
 }
 
-const tidyEveryMs = 60_000;
-
-/** Runs a proxy as this process until it is told to end; answers with the exit code. */
-export function runProxy(settings: ProxySettings): Promise<number> {
-  return runUntilSignal((events) => startProxy(settings, events));
-}
 function logHealth(log: Log): (change: EndpointHealthChange) => void {
   return ({ isWell, why, ...endpoint }) => {
     if (isWell) log.info("an endpoint passes its health checks", { ...endpoint });
@@ -354,3 +363,9 @@ function logHealth(log: Log): (change: EndpointHealthChange) => void {
   };
 }
 
+const tidyEveryMs = 60_000;
+
+/** Runs a proxy as this process until it is told to end; answers with the exit code. */
+export function runProxy(settings: ProxySettings): Promise<number> {
+  return runUntilSignal((events) => startProxy(settings, events));
+}

@@ -6,15 +6,18 @@ import type { FilterEvents } from "./filters/filter.ts";
 import type { Exchange } from "./http/exchange.ts";
 import type { Layer } from "./http/layer.ts";
 import { shedLoad } from "./http/shed-load.ts";
+import type { TcpConnection, TcpObserver } from "./net/tcp-connection.ts";
 import { accessLog } from "./telemetry/access-log.ts";
 import { HttpMetrics } from "./telemetry/http-metrics.ts";
 import type { LogSink } from "./telemetry/log-sink.ts";
 import { openLogSink } from "./telemetry/log-sink.ts";
+import { tcpLogSubject } from "./telemetry/log-subject.ts";
 import { MetricRegistry } from "./telemetry/metric-registry.ts";
 import type { Observer } from "./telemetry/observe.ts";
 import { ActiveRequests, observe } from "./telemetry/observe.ts";
 import type { ProxyGauges } from "./telemetry/proxy-metrics.ts";
 import { proxyMetrics } from "./telemetry/proxy-metrics.ts";
+import { TcpMetrics } from "./telemetry/tcp-metrics.ts";
 
 export interface TelemetrySetParts {
   readonly settings: ProxySettings;
@@ -36,6 +39,8 @@ export interface TelemetrySet {
   /** For what a client sent that was no request. */
   readonly observeRejected: Observer;
   readonly filterEvents: FilterEvents;
+  /** For connections that are passed on. */
+  readonly tcp: TcpObserver;
   /** Writes out the access log's last lines. */
   stop(): Promise<void>;
 }
@@ -50,6 +55,8 @@ export function createTelemetry(parts: TelemetrySetParts): TelemetrySet {
   const countError = (exchange: Exchange) => {
     if (exchange.errorCode !== undefined) counters.countError(exchange.errorCode);
   };
+  const tcpMetrics = new TcpMetrics({ registry, self, serviceOf });
+  let logTcp = (_: TcpConnection): void => {};
   let sink: LogSink | undefined;
   const logged: Observer[] = [countError];
   if (settings.accessLog !== "off") {
@@ -61,7 +68,9 @@ export function createTelemetry(parts: TelemetrySetParts): TelemetrySet {
     const context = { clock, hostname: parts.hostname, environment: settings.environment };
     const observer = accessLog({ encoding: settings.accessLog }, sink, context);
     if (!observer.ok) throw new Error(observer.problems.map(({ why }) => why).join("; "));
-    logged.push(observer.value);
+    const write = observer.value;
+    logged.push(write);
+    logTcp = (connection) => write(tcpLogSubject(connection));
   }
   const top = (observer: Observer): Layer => {
     const watch = observe([observer, ...logged]);
@@ -79,6 +88,14 @@ export function createTelemetry(parts: TelemetrySetParts): TelemetrySet {
     filterEvents: {
       retried: () => counters.retries.inc(),
       mirrorDropped: () => counters.mirrorsDropped.inc(),
+    },
+    tcp: {
+      opened: (connection) => tcpMetrics.opened(connection),
+      closed: (connection) => {
+        tcpMetrics.closed(connection);
+        if (connection.errorCode !== undefined) counters.countError(connection.errorCode);
+        logTcp(connection);
+      },
     },
     stop: async () => sink?.stop(),
   };

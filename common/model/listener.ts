@@ -1,3 +1,6 @@
+import type { AccessControl } from "./authorization.ts";
+import type { EdgeSettings } from "./edge.ts";
+import type { PathNormalization } from "./request-entry.ts";
 import type { RouteConfiguration } from "./route.ts";
 import type { Source } from "./source.ts";
 import type { ServerTls } from "./tls.ts";
@@ -60,12 +63,20 @@ export interface HttpFilterChain extends FilterChainBase {
 export interface TcpFilterChain extends FilterChainBase {
   readonly tcp: TcpProxy;
   readonly http?: undefined;
+  /** Judged before the first byte is passed on; absent: all may connect. */
+  readonly access?: AccessControl;
 }
 
 /** What Envoy calls the HTTP connection manager: codec settings plus where its routes come from. */
 export interface HttpConnectionManager {
   readonly statPrefix: string;
   readonly routes: RouteSource;
+  /** Absent: paths stay as they are sent. */
+  readonly path?: PathNormalization;
+  /** Absent: who connects belongs to the mesh. */
+  readonly edge?: EdgeSettings;
+  /** Absent: all may call. */
+  readonly access?: AccessControl;
 }
 
 /** Envoy's tcp_proxy: each connection goes to one cluster, chosen by weight. */

@@ -330,7 +330,7 @@ export class UpstreamCluster {
 }
 
 /** The port of `outbound|443||*.example.com`; undefined for clusters of no service. */
-function servicePort(name: string): number | undefined {
+export function servicePort(name: string): number | undefined {
   const port = /^outbound\|(\d+)\|/.exec(name)?.[1];
   return port === undefined ? undefined : Number(port);
 }

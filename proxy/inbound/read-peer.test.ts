@@ -28,17 +28,20 @@ it("keeps every occurrence of the header from the app, readable or not", async (
   expect(exchange.peer).toBeUndefined();
 });
 
-it("stops learning new peers at its limit, and still knows the old ones", async () => {
+it("stops learning new peers at its limit, still knows the old ones, and makes room for new ones later", async () => {
   const service = readPeer()(async () => answer);
-  const first = withPeer("first;;;;");
-  await service(first);
-  for (let i = 0; i < 2_000; i++) await service(withPeer(`w${i};;;;`));
-  const [late, again] = [withPeer("late;;;;"), withPeer("first;;;;")];
-  await service(late);
-  await service(again);
-  expect([late.peer, again.peer]).toEqual([undefined, first.peer]);
+  const ask = async (text: string, startedAt: number) => {
+    const exchange = withPeer(text, startedAt);
+    await service(exchange);
+    return exchange.peer;
+  };
+  const first = await ask("first;;;;", 0);
+  for (let i = 0; i < 5_000; i++) await ask(`w${i};;;;`, i);
+  expect([await ask("late;;;;", 6_000), await ask("first;;;;", 6_000)]).toEqual([undefined, first]);
+  expect(await ask("late;;;;", 700_000)).toMatchObject({ name: "late" });
+  expect(await ask("first;;;;", 700_001)).toBe(first);
 });
 
-function withPeer(text: string) {
-  return plainExchange({ headers: new HeaderList(["x-weft-peer", text]) });
+function withPeer(text: string, startedAt = 0) {
+  return plainExchange({ startedAt, headers: new HeaderList(["x-weft-peer", text]) });
 }

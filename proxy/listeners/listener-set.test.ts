@@ -29,6 +29,8 @@ function newSet(): ListenerSet {
     drainMs: 0,
     onRejected: () => {},
     onCertificateProblem: () => {},
+    originalDestination: () => undefined,
+    tcp: { opened: () => {}, closed: () => {} },
     openTcp: () => Promise.reject(meshError("no_cluster")),
     serviceFor: () => () => Promise.reject(meshError("no_route")),
   });

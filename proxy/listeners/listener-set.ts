@@ -1,9 +1,10 @@
 import type { Problem } from "../../common/base/problem.ts";
 import type { Listener } from "../../common/model/listener.ts";
+import type { SocketAddress } from "../../common/model/node.ts";
 import type { OpenListenerParts, ServiceFor } from "./open-listener.ts";
 import { OpenListener } from "./open-listener.ts";
 
-export interface ListenerSetParts extends OpenListenerParts {
+export interface ListenerSetParts extends Omit<OpenListenerParts, "listenerAt"> {
   /** ms that a listener that was removed or moved lets its requests finish. */
   readonly drainMs: number;
   /** Composes the stack that answers the requests of a chain. */
@@ -79,12 +80,9 @@ export class ListenerSet {
   async #applyOne(listener: Listener): Promise<Problem | undefined> {
     const known = this.#open.get(listener.name);
     const stays = known !== undefined && sameAddress(known.listener, listener);
-    const opening = stays ? known : new OpenListener(listener, this.#parts);
-    try {
-      await opening.configure(listener, this.#parts.serviceFor);
-    } catch (cause) {
-      return { path: "filterChains", why: (cause as Error).message };
-    }
+    const parts = { ...this.#parts, listenerAt: (address: SocketAddress) => this.#at(address) };
+    const opening = stays ? known : new OpenListener(listener, parts);
+    await opening.configure(listener, this.#parts.serviceFor);
     if (stays) return undefined;
     try {
       await opening.open();
@@ -101,6 +99,17 @@ export class ListenerSet {
     return undefined;
   }
 
+  #at({ host, port }: SocketAddress): OpenListener | undefined {
+    let onEvery: OpenListener | undefined;
+    for (const open of this.#open.values()) {
+      const { listener } = open;
+      if (listener.port !== port || listener.usesOriginalDestination) continue;
+      if (listener.address === host) return open;
+      if (listener.address === "0.0.0.0" || listener.address === "::") onEvery ??= open;
+    }
+    return onEvery;
+  }
+
   #retire(name: string): void {
     const open = this.#open.get(name);
     if (open === undefined) return;
@@ -115,5 +124,5 @@ export class ListenerSet {
 export const idleGraceMs = 1_000;
 
 function sameAddress(one: Listener, other: Listener): boolean {
-  return one.address === other.address && one.port === other.port;
+  return one.address === other.address && one.port === other.port && one.bindsPort === other.bindsPort;
 }

@@ -92,6 +92,9 @@ async function start(service: (exchange: Exchange) => Promise<Response>, clock =
     certificateRefreshMs: 5_000,
     onRejected: () => {},
     onCertificateProblem: () => {},
+    originalDestination: () => undefined,
+    listenerAt: () => undefined,
+    tcp: { opened: () => {}, closed: () => {} },
     openTcp: () => Promise.reject(new Error("no chain passes bytes on")),
   });
   await open.configure(config, () => service);

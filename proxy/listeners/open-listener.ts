@@ -1,30 +1,38 @@
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { Clock } from "../../common/base/clock.ts";
-import type { FilterChain, HttpFilterChain, Listener, TcpProxy } from "../../common/model/listener.ts";
+import type { ChainMatch, FilterChain, HttpFilterChain, Listener } from "../../common/model/listener.ts";
+import type { SocketAddress } from "../../common/model/node.ts";
+import { errorCatalogue } from "../errors.ts";
 import type { DownstreamConnection, Exchange } from "../http/exchange.ts";
 import type { HttpServerSettings } from "../http/http-server.ts";
 import type { Http1ServerConnection } from "../http/http1/server.ts";
 import { serveHttp1 } from "../http/http1/server.ts";
 import type { Service } from "../http/layer.ts";
-import { chooseChain } from "../net/choose-chain.ts";
+import { ChainTable } from "../net/choose-chain.ts";
+import { plainAddress } from "../net/cidr.ts";
+import type { FirstBytes } from "../net/client-hello.ts";
 import type { Listener as Port } from "../net/listen.ts";
 import { listen } from "../net/listen.ts";
-import { sniff } from "../net/sniff.ts";
-import { splice } from "../net/splice.ts";
-import { TlsServer } from "../net/tls-server.ts";
+import { Sniffer } from "../net/sniff.ts";
+import { TcpConnection } from "../net/tcp-connection.ts";
+import { ChainTls } from "./chain-tls.ts";
+import type { PassedConnectionParts } from "./passed-connection.ts";
+import { PassedConnection } from "./passed-connection.ts";
 
-export interface OpenListenerParts {
+export interface OpenListenerParts extends PassedConnectionParts {
   readonly settings: HttpServerSettings;
   readonly clock: Clock;
+  /** Where a redirected connection was meant to go; undefined when it was not redirected. */
+  readonly originalDestination: (socket: Socket) => SocketAddress | undefined;
+  /** The listener that has an address, or its port on every address; for connections that were redirected to another. */
+  readonly listenerAt: (address: SocketAddress) => OpenListener | undefined;
   /** ms after which the files of certificates are looked at again. */
   readonly certificateRefreshMs: number;
   /** Hears of what a client sent that was no request. */
   readonly onRejected: (exchange: Exchange) => void;
-  /** Hears of certificates that can't be read any more; those before stay in use. */
+  /** Hears of certificates that can't be read; those before stay in use. */
   readonly onCertificateProblem: (listener: string, why: string) => void;
-  /** Opens a connection for one whose bytes are passed on; rejects with MeshError. */
-  readonly openTcp: (proxy: TcpProxy) => Promise<Socket>;
 }
 
 /** Makes what answers the requests of a chain. */
@@ -34,7 +42,20 @@ export type ServiceFor = (listener: Listener, chain: HttpFilterChain) => Service
 interface LiveChain {
   chain: FilterChain;
   service: Service | undefined;
-  tls: TlsServer | undefined;
+  readonly tls: ChainTls;
+  /** Whether the last connection that was passed on began with the client's bytes. */
+  clientSpeaksFirst: boolean;
+}
+
+/** A chain in the table that connections are judged by; the table is made anew with each config. */
+interface ChosenChain extends ChainMatch {
+  readonly live: LiveChain;
+}
+
+/** A connection as it came in. */
+interface Arrival {
+  readonly socket: Socket;
+  readonly destination: SocketAddress | undefined;
 }
 
 /** A port that is open, the connections it accepted, and what answers them. */
@@ -44,8 +65,11 @@ export class OpenListener {
   readonly #connections = new Map<DownstreamConnection, HttpConnection>();
   /** Sockets whose first bytes or handshake are awaited, and those whose bytes are passed on. */
   readonly #others = new Set<Socket>();
+  /** Of connections whose handshake is awaited. */
+  readonly #destinations = new WeakMap<Socket, SocketAddress>();
   #listener: Listener;
   #chains: readonly LiveChain[] = [];
+  #table: ChainTable<ChosenChain> = new ChainTable([]);
   #isDraining = false;
   #drained: Promise<void> | undefined = undefined;
   #whenEmpty: (() => void) | undefined = undefined;
@@ -69,43 +93,33 @@ export class OpenListener {
     return this.#port?.address.port ?? 0;
   }
 
-  /** Opens the port; rejects with an Error that says where, why and what to do. */
+  /** Opens the port, if it has one; rejects with an Error that says where, why and what to do. */
   async open(): Promise<void> {
+    if (this.#listener.bindsPort === false) return;
     const { address: host, port } = this.#listener;
     this.#port = await listen({ host, port }, (socket) => this.#accept(socket));
   }
 
   /**
    * Takes config for its address; to be called before `open` too. Connections stay, and their next requests follow it; those of a chain
-   * that is gone finish the request under way. Rejects, with nothing changed, with an Error when a certificate can't be used.
+   * that is gone finish the request under way. A chain whose certificates can't be read yet refuses connections, or keeps what it had.
    */
   async configure(listener: Listener, serviceFor: ServiceFor): Promise<void> {
     const before = new Map(this.#chains.map((live) => [live.chain.name, live]));
-    const made: TlsServer[] = [];
-    const next: { live: LiveChain; chain: FilterChain; tls: TlsServer | undefined }[] = [];
-    try {
-      for (const chain of listener.filterChains) {
-        const known = before.get(chain.name);
-        const live = known ?? { chain, service: undefined, tls: undefined };
-        const isSame = JSON.stringify(known?.tls?.tls) === JSON.stringify(chain.tls);
-        const tls = isSame ? known?.tls : chain.tls && (await this.#loadTls(live, chain));
-        if (tls !== undefined && tls !== known?.tls) made.push(tls);
-        next.push({ live, chain, tls });
-      }
-    } catch (cause) {
-      for (const tls of made) tls.stop();
-      throw cause;
-    }
-    for (const { live, chain, tls } of next) {
-      if (live.tls !== tls) live.tls?.stop();
+    const next = listener.filterChains.map((chain) => ({
+      chain,
+      live: before.get(chain.name) ?? this.#newChain(chain),
+    }));
+    await Promise.all(next.map(({ chain, live }) => live.tls.configure(chain.tls)));
+    for (const { live, chain } of next) {
       live.chain = chain;
-      live.tls = tls;
       live.service = chain.http && serviceFor(listener, chain);
       before.delete(chain.name);
     }
     this.#listener = listener;
     this.#chains = next.map(({ live }) => live);
-    for (const gone of before.values()) gone.tls?.stop();
+    this.#table = new ChainTable(next.map(({ live, chain }) => ({ ...chain, live })));
+    for (const gone of before.values()) gone.tls.stop();
     if (before.size > 0) {
       for (const { live, http } of this.#connections.values())
         if (before.get(live.chain.name) === live) http.drain();
@@ -125,7 +139,7 @@ export class OpenListener {
   stop(): void {
     void this.#port?.close();
     this.#destroyAll();
-    for (const { tls } of this.#chains) tls?.stop();
+    for (const { tls } of this.#chains) tls.stop();
   }
 
   async #drain(idleGraceMs: number, limitMs: number): Promise<void> {
@@ -145,7 +159,7 @@ export class OpenListener {
       });
     }
     for (const cancel of timers) cancel();
-    for (const { tls } of this.#chains) tls?.stop();
+    for (const { tls } of this.#chains) tls.stop();
   }
 
   #destroyAll(): void {
@@ -153,58 +167,165 @@ export class OpenListener {
     for (const socket of this.#others) socket.destroy();
   }
 
-  async #loadTls(live: LiveChain, chain: FilterChain): Promise<TlsServer> {
+  /** Takes a connection that another listener accepted, because it was meant to go here. */
+  takeOver(socket: Socket, destination: SocketAddress): void {
+    this.#route({ socket, destination });
+  }
+
+  #newChain(chain: FilterChain): LiveChain {
     const { clock, certificateRefreshMs, settings, onCertificateProblem } = this.#parts;
-    return TlsServer.load(chain.tls!, {
+    const tls = new ChainTls({
       clock,
       refreshMs: certificateRefreshMs,
       handshakeTimeoutMs: settings.headerTimeoutMs,
+      protocols: chain.http === undefined ? [] : ["http/1.1"],
       onProblem: (why) => onCertificateProblem(this.#listener.name, why),
       onSecured: (raw, socket) => {
         this.#others.delete(raw);
-        this.#use(socket, live, socket);
+        const destination = this.#destinations.get(raw);
+        this.#use({ socket, destination }, live, socket, serverNameOf(socket));
       },
     });
+    const live: LiveChain = { chain, service: undefined, tls, clientSpeaksFirst: false };
+    return live;
   }
 
   #accept(socket: Socket): void {
-    const [only, ...more] = this.#chains;
+    if (this.#listener.usesOriginalDestination) {
+      const destination = this.#parts.originalDestination(socket);
+      const meant = destination && this.#parts.listenerAt(destination);
+      if (meant !== undefined && meant !== this) meant.takeOver(socket, destination!);
+      else this.#route({ socket, destination });
+    } else this.#route({ socket, destination: undefined });
+  }
+
+  #route(arrival: Arrival): void {
+    const { only } = this.#table;
     // The common case costs nothing: one chain that takes whatever comes.
-    if (more.length === 0 && only?.tls === undefined && (only?.chain.serverNames ?? []).length === 0) {
-      if (only !== undefined) this.#use(socket, only, undefined);
+    if (only !== undefined && !only.live.tls.isConfigured) {
+      this.#use(arrival, only.live, undefined, undefined);
       return;
     }
-    this.#keep(socket);
-    void this.#acceptByServerName(socket);
+    this.#keep(arrival.socket);
+    if (this.#table.looksAtTls || only !== undefined) void this.#routeByFirstBytes(arrival);
+    else this.#routeTo(arrival, { kind: "plain" });
   }
 
-  async #acceptByServerName(socket: Socket): Promise<void> {
+  /**
+   * The upstream of what is not TLS is opened meanwhile, and if it speaks first, that decides: such a client waits for it. Where clients
+   * spoke first lately, they get a moment to do so again.
+   */
+  async #routeByFirstBytes(arrival: Arrival): Promise<void> {
     const { clock, settings } = this.#parts;
-    const first = await sniff(socket, clock, settings.headerTimeoutMs);
-    if (first === undefined) return;
-    const name = first.kind === "tls" ? first.serverName : undefined;
-    const chosen = chooseChain(
-      this.#chains.map((live) => ({ live, serverNames: live.chain.serverNames ?? [] })),
-      name,
-    )?.live;
+    const raw = this.#choose(arrival, { kind: "plain" })?.live;
+    const passes = raw?.chain.tcp !== undefined && !raw.tls.isConfigured;
+    // Both sides of a connection that is passed on may be silent for as long as they like.
+    const sniffer = new Sniffer(arrival.socket, clock, settings.headerTimeoutMs, passes);
+    let early: PassedConnection | undefined;
+    let cancelWait = (): void => {};
+    if (passes) {
+      const begin = (): void => {
+        early = this.#newPassed(arrival, raw, undefined, undefined);
+        void early.upstreamSpeaks().then((spoke) => spoke && sniffer.giveUp());
+      };
+      if (raw.clientSpeaksFirst) cancelWait = clock.after(firstWordMs, begin);
+      else begin();
+    }
+    const first = await sniffer.found;
+    cancelWait();
+    if (raw !== undefined) raw.clientSpeaksFirst = first !== "given-up";
+    if (early !== undefined && (first === "given-up" || first?.kind === "plain")) {
+      return early.join(arrival.socket);
+    }
+    early?.abandon();
+    if (first !== undefined && first !== "given-up") this.#routeTo(arrival, first);
+  }
+
+  #routeTo(arrival: Arrival, first: FirstBytes): void {
+    const { socket } = arrival;
+    const chosen = this.#choose(arrival, first)?.live;
+    const endsTls = chosen?.tls.isConfigured ?? false;
+    const serverName = first.kind === "tls" ? first.serverName : undefined;
     // Nothing can be said to who can't be understood, as in Envoy.
-    const fits = chosen !== undefined && (chosen.tls === undefined || first.kind === "tls");
-    if (!fits || first.kind === "malformed") socket.destroy();
-    else if (chosen.tls !== undefined) chosen.tls.accept(socket);
-    else {
+    const fits = chosen !== undefined && first.kind !== "malformed" && (!endsTls || first.kind === "tls");
+    if (!fits) this.#refuse(arrival, serverName);
+    else if (endsTls) {
+      if (arrival.destination !== undefined) this.#destinations.set(socket, arrival.destination);
+      chosen.tls.accept(socket);
+    } else {
       this.#others.delete(socket);
-      this.#use(socket, chosen, undefined);
+      this.#use(arrival, chosen, undefined, serverName);
     }
   }
 
-  #use(socket: Socket, live: LiveChain, secured: TLSSocket | undefined): void {
-    const { tcp } = live.chain;
-    if (tcp === undefined) this.#serve(socket, live, secured);
-    else void this.#passOn(socket, tcp);
+  #choose({ socket, destination }: Arrival, first: FirstBytes): ChosenChain | undefined {
+    const { remote, local } = addressesOf(socket);
+    return this.#table.choose({
+      destination: destination ?? local,
+      source: remote.host,
+      isTls: first.kind === "tls",
+      serverName: first.kind === "tls" ? first.serverName : undefined,
+    });
+  }
+
+  /** No chain takes it: that is worth a line in the access log. */
+  #refuse(arrival: Arrival, serverName: string | undefined): void {
+    const connection = this.#newConnection(arrival, undefined, false, serverName);
+    connection.errorCode = "no_route";
+    connection.flags = errorCatalogue.no_route.flag;
+    connection.detail = "filter_chain_not_found";
+    arrival.socket.destroy();
+    connection.finishedAt = this.#parts.clock.monotonic();
+    this.#parts.tcp.closed(connection);
+  }
+
+  #use(
+    arrival: Arrival,
+    live: LiveChain,
+    secured: TLSSocket | undefined,
+    serverName: string | undefined,
+  ): void {
+    if (live.chain.tcp === undefined) {
+      this.#serve(arrival.socket, live, secured);
+      return;
+    }
+    this.#keep(arrival.socket);
+    void this.#newPassed(arrival, live, secured, serverName).join(arrival.socket);
+  }
+
+  #newPassed(
+    arrival: Arrival,
+    live: LiveChain,
+    secured: TLSSocket | undefined,
+    serverName: string | undefined,
+  ): PassedConnection {
+    const connection = this.#newConnection(arrival, live.chain, secured !== undefined, serverName);
+    return new PassedConnection(live.chain.tcp!, connection, this.#parts);
+  }
+
+  #newConnection(
+    { socket, destination }: Arrival,
+    chain: FilterChain | undefined,
+    isSecured: boolean,
+    serverName: string | undefined,
+  ): TcpConnection {
+    return new TcpConnection({
+      downstream: {
+        ...addressesOf(socket),
+        listener: this.#listener.name,
+        direction: this.#listener.direction,
+        scheme: isSecured ? "https" : "http",
+        ...(destination === undefined ? {} : { destination }),
+        ...(serverName === undefined ? {} : { serverName }),
+      },
+      startedAt: this.#parts.clock.monotonic(),
+      chain: chain?.name ?? "",
+      source: chain?.source,
+    });
   }
 
   #serve(socket: Socket, live: LiveChain, secured: TLSSocket | undefined): void {
-    const serverName = typeof secured?.servername === "string" ? secured.servername : undefined;
+    const serverName = secured && serverNameOf(secured);
     const downstream: DownstreamConnection = {
       remote: { host: socket.remoteAddress ?? "", port: socket.remotePort ?? 0 },
       local: { host: socket.localAddress ?? "", port: socket.localPort ?? 0 },
@@ -229,18 +350,6 @@ export class OpenListener {
     };
   }
 
-  async #passOn(socket: Socket, tcp: TcpProxy): Promise<void> {
-    this.#keep(socket);
-    socket.pause();
-    const upstream = await this.#parts.openTcp(tcp).catch(() => undefined);
-    if (upstream === undefined || socket.destroyed) {
-      upstream?.destroy();
-      socket.destroy();
-      return;
-    }
-    splice(socket, upstream, () => {});
-  }
-
   #keep(socket: Socket): void {
     if (this.#others.has(socket)) return;
     this.#others.add(socket);
@@ -258,4 +367,19 @@ export class OpenListener {
 interface HttpConnection {
   readonly http: Http1ServerConnection;
   readonly live: LiveChain;
+}
+
+/** ms that clients get to speak before an upstream is opened for them, where they lately spoke first. */
+const firstWordMs = 200;
+
+function serverNameOf({ servername }: TLSSocket): string | undefined {
+  return typeof servername === "string" ? servername : undefined;
+}
+
+function addressesOf(socket: Socket): { readonly remote: SocketAddress; readonly local: SocketAddress } {
+  const { remoteAddress = "", remotePort = 0, localAddress = "", localPort = 0 } = socket;
+  return {
+    remote: { host: plainAddress(remoteAddress), port: remotePort },
+    local: { host: plainAddress(localAddress), port: localPort },
+  };
 }

@@ -1,21 +1,123 @@
-import type { FilterChain } from "../../common/model/listener.ts";
+import type { ChainMatch } from "../../common/model/listener.ts";
+import type { SocketAddress } from "../../common/model/node.ts";
+import { CidrList } from "./cidr.ts";
 
-/**
- * The chain that takes a connection with this TLS server name, or without one: an exact name comes before a wildcard, a longer
- * wildcard before a shorter, and a chain without names takes what is left (Envoy's FilterChainMatch.server_names).
- */
-export function chooseChain<C extends Pick<FilterChain, "serverNames">>(
-  chains: readonly C[],
-  serverName: string | undefined,
-): C | undefined {
-  if (serverName !== undefined) {
-    const exact = chains.find(({ serverNames }) => serverNames?.includes(serverName));
-    if (exact !== undefined) return exact;
-    for (let dot = serverName.indexOf("."); dot !== -1; dot = serverName.indexOf(".", dot + 1)) {
-      const wildcard = `*${serverName.slice(dot)}`;
-      const found = chains.find(({ serverNames }) => serverNames?.includes(wildcard));
-      if (found !== undefined) return found;
-    }
+/** What is known of a connection when its chain is chosen. */
+export interface ConnectionFacts {
+  /** Where it was meant to go: the original destination of a redirected connection, else the address that took it. */
+  readonly destination: SocketAddress;
+  /** The client's address. */
+  readonly source: string;
+  readonly isTls: boolean;
+  readonly serverName?: string | undefined;
+}
+
+/** The chains of a listener, ready to be chosen from. */
+export class ChainTable<C extends ChainMatch> {
+  /** The chain that takes whatever comes, when there is no other. */
+  readonly only: C | undefined;
+  /** Whether the choice depends on the first bytes. */
+  readonly looksAtTls: boolean;
+  readonly #entries: readonly Entry<C>[];
+
+  constructor(chains: readonly C[]) {
+    this.#entries = chains.map((chain) => ({
+      chain,
+      destinations: new CidrList(chain.destinationCidrs ?? []),
+      sources: new CidrList(chain.sourceCidrs ?? []),
+    }));
+    this.only = chains.length === 1 && takesAll(chains[0]!) ? chains[0] : undefined;
+    this.looksAtTls = chains.some(
+      ({ serverNames = [], transport }) => serverNames.length > 0 || transport !== undefined,
+    );
   }
-  return chains.find(({ serverNames = [] }) => serverNames.length === 0);
+
+  /**
+   * Envoy's way: by destination port, destination address, server name, transport, source address, each time keeping the most specific
+   * chains that fit and never going back.
+   */
+  choose({ destination, source, isTls, serverName }: ConnectionFacts): C | undefined {
+    const transport = isTls ? "tls" : "raw";
+    let left = preferred(
+      this.#entries,
+      ({ chain }) => chain.destinationPort === destination.port,
+      ({ chain }) => chain.destinationPort === undefined,
+    );
+    left = longest(left, destination.host, "destinations", "destinationCidrs");
+    left = named(left, serverName);
+    left = preferred(
+      left,
+      ({ chain }) => chain.transport === transport,
+      ({ chain }) => chain.transport === undefined,
+    );
+    return longest(left, source, "sources", "sourceCidrs")[0]?.chain;
+  }
+}
+
+interface Entry<C> {
+  readonly chain: C;
+  readonly destinations: CidrList;
+  readonly sources: CidrList;
+}
+
+function takesAll(match: ChainMatch): boolean {
+  const { destinationPort, destinationCidrs = [], serverNames = [], transport, sourceCidrs = [] } = match;
+  return (
+    destinationPort === undefined &&
+    transport === undefined &&
+    destinationCidrs.length + serverNames.length + sourceCidrs.length === 0
+  );
+}
+
+function preferred<T>(
+  all: readonly T[],
+  fits: (entry: T) => boolean,
+  isOpen: (entry: T) => boolean,
+): readonly T[] {
+  const fitting = all.filter(fits);
+  return fitting.length > 0 ? fitting : all.filter(isOpen);
+}
+
+function longest<C extends ChainMatch>(
+  all: readonly Entry<C>[],
+  address: string,
+  list: "destinations" | "sources",
+  field: "destinationCidrs" | "sourceCidrs",
+): readonly Entry<C>[] {
+  if (all.every(({ chain }) => (chain[field] ?? []).length === 0)) return all;
+  const lengths = all.map((entry) => entry[list].longest(address));
+  const best = Math.max(...lengths);
+  return best === -1
+    ? all.filter(({ chain }) => (chain[field] ?? []).length === 0)
+    : all.filter((_, index) => lengths[index] === best);
+}
+
+function named<C extends ChainMatch>(
+  all: readonly Entry<C>[],
+  serverName: string | undefined,
+): readonly Entry<C>[] {
+  for (const name of serverName === undefined ? [] : [serverName, ...wildcardsOf(serverName)]) {
+    const found = all.filter(({ chain }) => chain.serverNames?.includes(name));
+    if (found.length > 0) return found;
+  }
+  return all.filter(({ chain }) => (chain.serverNames ?? []).length === 0);
+}
+
+/** `*.b.c`, `*.c` for `a.b.c`. */
+function wildcardsOf(name: string): string[] {
+  const wildcards: string[] = [];
+  for (let dot = name.indexOf("."); dot !== -1; dot = name.indexOf(".", dot + 1))
+    wildcards.push(`*${name.slice(dot)}`);
+  return wildcards;
+}
+
+/** The chain that takes TLS for a name, whatever else it looks at: where a request for that host should have come in. */
+export function chainForName<C extends ChainMatch>(chains: readonly C[], serverName: string): C | undefined {
+  const forTls = chains.filter(({ transport }) => transport !== "raw");
+  const entries = forTls.map((chain) => ({
+    chain,
+    destinations: new CidrList([]),
+    sources: new CidrList([]),
+  }));
+  return named(entries, serverName)[0]?.chain;
 }

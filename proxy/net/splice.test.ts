@@ -59,7 +59,7 @@ async function spliced(): Promise<{ client: Socket; server: Socket; closed: Prom
   );
   inner.pause();
   const closed = new Promise<void>((resolve) => {
-    const { destroy } = splice(inner, outer, resolve);
+    const { destroy } = splice(inner, outer, { fromFirst: () => {}, fromSecond: () => {}, closed: resolve });
     stops.push(destroy);
   });
   return { client, server, closed };

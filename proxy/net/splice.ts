@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { paceOf, passPaced } from "./pace.ts";
 
 /** Two sockets whose bytes go to each other, until both directions have ended. */
 export interface Splice {
@@ -6,11 +7,19 @@ export interface Splice {
   destroy(): void;
 }
 
+export interface SpliceWatcher {
+  /** Bytes were read from the first socket. */
+  fromFirst(bytes: number): void;
+  fromSecond(bytes: number): void;
+  /** Both are closed. */
+  closed(): void;
+}
+
 /**
  * Passes the bytes of each socket to the other as they come, no faster than they are taken, and each one's end too, so that a
  * half-closed connection stays useful. When one breaks, both end. Both sockets were opened with allowHalfOpen.
  */
-export function splice(one: Socket, other: Socket, onClose: () => void): Splice {
+export function splice(one: Socket, other: Socket, watcher: SpliceWatcher): Splice {
   let open = 2;
   const destroy = (): void => {
     one.destroy();
@@ -18,14 +27,19 @@ export function splice(one: Socket, other: Socket, onClose: () => void): Splice 
   };
   const closed = (): void => {
     open--;
-    if (open === 0) onClose();
+    if (open === 0) watcher.closed();
   };
-  const pass = (from: Socket, to: Socket): void => {
-    from.on("data", (chunk: Buffer) => {
-      if (!to.write(chunk)) from.pause();
-    });
-    to.on("drain", () => from.resume());
-    from.on("end", () => to.end());
+  const pace = paceOf(one) ?? paceOf(other);
+  const pass = (from: Socket, to: Socket, count: (bytes: number) => void): void => {
+    if (pace !== undefined) passPaced(from, to, pace, count);
+    else {
+      from.on("data", (chunk: Buffer) => {
+        count(chunk.length);
+        if (!to.write(chunk)) from.pause();
+      });
+      to.on("drain", () => from.resume());
+      from.on("end", () => to.end());
+    }
     from.on("error", destroy);
     from.on("close", (hadError: boolean) => {
       // Without an error both directions have ended, and what was written may still be on its way to the other side.
@@ -34,8 +48,8 @@ export function splice(one: Socket, other: Socket, onClose: () => void): Splice 
     });
     if (from.destroyed) to.destroy();
   };
-  pass(one, other);
-  pass(other, one);
+  pass(one, other, (bytes) => watcher.fromFirst(bytes));
+  pass(other, one, (bytes) => watcher.fromSecond(bytes));
   one.resume();
   other.resume();
   return { destroy };

@@ -29,16 +29,22 @@ export class TlsClient {
 
   /**
    * `name`: what the caller knows the server by when `tls` names no SNI. Rejects with MeshError `connect_failed` (detail `tls_…`) when
-   * the handshake or the files fail, else as `connect` does; the time-out covers both.
+   * the handshake or the files fail, else as `connect` does; the time-out covers both. `protocols`: what is offered by ALPN; bytes that
+   * are passed on speak for themselves.
    */
-  async connect(target: ConnectTarget, tls: ClientTls, name: string): Promise<Socket> {
+  async connect(
+    target: ConnectTarget,
+    tls: ClientTls,
+    name: string,
+    protocols: readonly string[] = ["http/1.1"],
+  ): Promise<Socket> {
     const begin = this.#clock.monotonic();
     const context = await this.#contextOf(tls).catch((cause: unknown) => {
       throw meshError("connect_failed", "tls_files", cause);
     });
     const socket = await connect(target, this.#clock);
     const leftMs = Math.max(1, target.timeoutMs - (this.#clock.monotonic() - begin));
-    return this.#handshake(socket, tls, context, tls.sni ?? name, leftMs);
+    return this.#handshake(socket, tls, context, tls.sni ?? name, leftMs, protocols);
   }
 
   #handshake(
@@ -47,6 +53,7 @@ export class TlsClient {
     secureContext: SecureContext,
     name: string,
     timeoutMs: number,
+    protocols: readonly string[],
   ): Promise<Socket> {
     return new Promise((resolve, reject) => {
       const socket = startTls({
@@ -54,7 +61,7 @@ export class TlsClient {
         secureContext,
         // RFC 6066 3: an address is no server name.
         ...(isIP(name) === 0 ? { servername: name } : {}),
-        ALPNProtocols: ["http/1.1"],
+        ...(protocols.length > 0 ? { ALPNProtocols: [...protocols] } : {}),
         rejectUnauthorized: !tls.insecureSkipVerify,
         checkServerIdentity: (_host, certificate) => verifyName(tls, name, certificate),
       });

@@ -12,7 +12,9 @@ export interface TlsServerParts {
   readonly refreshMs: number;
   /** ms that a client has for its handshake. */
   readonly handshakeTimeoutMs: number;
-  /** Hears of files that can't be used any more; the ones before stay in use. */
+  /** What is spoken inside, for ALPN; empty: whatever the client likes. */
+  readonly protocols: readonly string[];
+  /** Hears, once per reason, of files that can't be used; the ones before stay in use. */
   readonly onProblem: (why: string) => void;
   /** Takes what is inside, once the handshake is done. */
   readonly onSecured: (raw: Socket, socket: TLSSocket) => void;
@@ -28,18 +30,19 @@ export class TlsServer {
   readonly #parts: TlsServerParts;
   /** Node does not tell which socket an inner one belongs to; their addresses do. */
   readonly #handshakes = new Map<string, Socket>();
-  #material: TlsMaterial;
+  #material: TlsMaterial | undefined = undefined;
+  #problem: string | undefined = undefined;
   #cancelRefresh: CancelTimer | undefined;
+  /** Called once, when the certificates have been read for the first time. */
+  onReady: () => void = () => {};
 
-  private constructor(tls: ServerTls, material: TlsMaterial, parts: TlsServerParts) {
+  constructor(tls: ServerTls, parts: TlsServerParts) {
     this.tls = tls;
     this.#parts = parts;
-    this.#material = material;
     this.#server = createServer({
-      ...contextOptions(tls, material),
       requestCert: tls.clientCaFile !== undefined,
       rejectUnauthorized: tls.clientCaFile !== undefined,
-      ALPNProtocols: ["http/1.1"],
+      ...(parts.protocols.length > 0 ? { ALPNProtocols: [...parts.protocols] } : {}),
       allowHalfOpen: true,
       handshakeTimeout: parts.handshakeTimeoutMs,
     });
@@ -56,12 +59,7 @@ export class TlsServer {
     this.#cancelRefresh = parts.clock.every(parts.refreshMs, () => void this.refresh());
   }
 
-  /** Rejects with an Error that names the file and the reason. */
-  static async load(tls: ServerTls, parts: TlsServerParts): Promise<TlsServer> {
-    return new TlsServer(tls, await readTlsFiles(tls.certificate, tls.clientCaFile), parts);
-  }
-
-  /** Does the handshake on a socket, whose bytes may have been read and put back. */
+  /** Does the handshake on a socket, whose bytes may have been read and put back; only once ready. */
   accept(socket: Socket): void {
     const key = addressOf(socket);
     this.#handshakes.set(key, socket);
@@ -82,11 +80,16 @@ export class TlsServer {
   async refresh(): Promise<void> {
     try {
       const material = await readTlsFiles(this.tls.certificate, this.tls.clientCaFile);
-      if (this.#cancelRefresh === undefined || sameMaterial(material, this.#material)) return;
+      const before = this.#material;
+      if (this.#cancelRefresh === undefined || (before && sameMaterial(material, before))) return;
       this.#server.setSecureContext(contextOptions(this.tls, material));
       this.#material = material;
+      this.#problem = undefined;
+      if (before === undefined) this.onReady();
     } catch (cause) {
-      this.#parts.onProblem((cause as Error).message);
+      const why = (cause as Error).message;
+      if (why !== this.#problem) this.#parts.onProblem(why);
+      this.#problem = why;
     }
   }
 

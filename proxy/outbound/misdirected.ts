@@ -1,7 +1,7 @@
 import type { FilterChain } from "../../common/model/listener.ts";
 import { meshError } from "../errors.ts";
 import type { Layer } from "../http/layer.ts";
-import { chooseChain } from "../net/choose-chain.ts";
+import { chainForName } from "../net/choose-chain.ts";
 
 /**
  * Answers 421 (RFC 9110 15.5.20) to a request for a host whose connections another chain takes. Browsers send it on the connection that
@@ -12,7 +12,7 @@ export function refuseMisdirected(chain: FilterChain, chains: readonly FilterCha
   return (next) => (exchange) => {
     const host = hostOf(exchange.authority);
     if (host === exchange.downstream.serverName) return next(exchange);
-    const proper = chooseChain(chains, host);
+    const proper = chainForName(chains, host);
     if (proper === undefined || proper === chain) return next(exchange);
     return Promise.reject(meshError("misdirected_request", "server_name_mismatch"));
   };

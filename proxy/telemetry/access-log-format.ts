@@ -1,13 +1,13 @@
 import type { Problem } from "../../common/base/problem.ts";
 import type { Result } from "../../common/base/result.ts";
 import { failed, ok } from "../../common/base/result.ts";
-import type { Exchange } from "../http/exchange.ts";
 import { escapeJson, escapeText } from "./access-log-escape.ts";
 import type { AccessLogContext, OperatorValue } from "./access-log-operators.ts";
 import { compileOperator } from "./access-log-operators.ts";
+import type { LogSubject } from "./log-subject.ts";
 
 /** Prints one exchange as one line, with its line break. */
-export type LineFormat = (exchange: Exchange) => string;
+export type LineFormat = (exchange: LogSubject) => string;
 
 /** A JSON format: each value is a format string of its own, or a nested object. */
 export interface JsonFormat {
@@ -22,14 +22,14 @@ export const defaultTextFormat = [
   '%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%"',
   '"%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%" %UPSTREAM_CLUSTER_RAW% %UPSTREAM_LOCAL_ADDRESS%',
   "%DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% %REQUESTED_SERVER_NAME% %ROUTE_NAME%",
-  '"%ROUTE_SOURCE%"\n',
+  '"%ROUTE_SOURCE%" "%DENIAL%"\n',
 ].join(" ");
 
 /** What a person at a terminal wants to see of a request: when, what, how it ended, where it went and by which rule. */
 export const defaultShortFormat = [
   "%START_TIME(%H:%M:%S.%3f)% %REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
   "%RESPONSE_CODE% %RESPONSE_FLAGS% %DURATION% ms",
-  "%UPSTREAM_CLUSTER_RAW% by %ROUTE_NAME% %ROUTE_SOURCE%\n",
+  "%UPSTREAM_CLUSTER_RAW% by %ROUTE_NAME% %ROUTE_SOURCE% %DENIAL%\n",
 ].join(" ");
 
 /** The keys that Istio's sidecars print in JSON, and `route_source`. */
@@ -59,6 +59,7 @@ export const defaultJsonFormat: JsonFormat = {
   requested_server_name: "%REQUESTED_SERVER_NAME%",
   route_name: "%ROUTE_NAME%",
   route_source: "%ROUTE_SOURCE%",
+  denial: "%DENIAL%",
 };
 
 /** Compiles Envoy's text format. Line breaks inside the format are kept; one is added when the format ends without. */
@@ -105,7 +106,7 @@ function compilePieces(
   return pieces;
 }
 
-function printText(pieces: readonly Piece[], exchange: Exchange): string {
+function printText(pieces: readonly Piece[], exchange: LogSubject): string {
   let line = "";
   for (const piece of pieces) {
     if (typeof piece === "string") {

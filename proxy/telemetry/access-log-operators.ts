@@ -3,8 +3,8 @@ import { closestName } from "../../common/base/closest.ts";
 import type { SocketAddress } from "../../common/model/node.ts";
 import type { Source } from "../../common/model/source.ts";
 import { formatSource } from "../../common/model/source.ts";
-import type { Exchange } from "../http/exchange.ts";
 import type { HeaderList } from "../http/header-list.ts";
+import type { LogSubject } from "./log-subject.ts";
 import { timeFormat } from "./start-time.ts";
 
 /** What operators may ask besides the exchange. */
@@ -17,7 +17,7 @@ export interface AccessLogContext {
 }
 
 /** One operator's value: undefined prints `-` in text and null in JSON. Numbers stay numbers in JSON. */
-export type OperatorValue = (exchange: Exchange) => string | number | undefined;
+export type OperatorValue = (exchange: LogSubject) => string | number | undefined;
 
 /** An operator ready to run, or why the text between the percent signs is none. */
 export type CompiledOperator =
@@ -76,7 +76,7 @@ const absent = plain(() => undefined);
 /** Takes any argument, as Envoy's does, and has no value yet. */
 const absentWithArgument: Operator = () => ({ ok: true, value: () => undefined });
 
-function header(list: (exchange: Exchange) => HeaderList | undefined, allowsPseudo: boolean): Operator {
+function header(list: (exchange: LogSubject) => HeaderList | undefined, allowsPseudo: boolean): Operator {
   return (argument) => {
     const names = (argument ?? "").split("?");
     if (names.length > 2 || names.some((name) => name === "")) {
@@ -106,8 +106,8 @@ function header(list: (exchange: Exchange) => HeaderList | undefined, allowsPseu
 }
 
 const pseudoHeaders: ReadonlyMap<string, OperatorValue> = new Map<string, OperatorValue>([
-  [":method", (exchange) => exchange.method],
-  [":path", (exchange) => exchange.path],
+  [":method", (exchange) => exchange.method || undefined],
+  [":path", (exchange) => exchange.path || undefined],
   [":authority", (exchange) => exchange.authority || undefined],
   [":scheme", (exchange) => exchange.scheme],
   // Envoy keeps the path before a rewrite in this header; our exchange has a field for it.
@@ -117,7 +117,7 @@ const pseudoHeaders: ReadonlyMap<string, OperatorValue> = new Map<string, Operat
   ],
 ]);
 
-const time: (now: (exchange: Exchange, clock: Clock) => number) => Operator =
+const time: (now: (exchange: LogSubject, clock: Clock) => number) => Operator =
   (now) => (argument, context) => {
     const format = timeFormat(argument ?? "");
     if (format === undefined) {
@@ -140,7 +140,7 @@ const operators: ReadonlyMap<string, Operator> = new Map<string, Operator>([
   ["RESPONSE_CODE", plain((exchange) => exchange.status)],
   ["RESPONSE_FLAGS", plain((exchange) => exchange.flags || "-")],
   ["RESPONSE_CODE_DETAILS", plain(responseCodeDetails)],
-  ["CONNECTION_TERMINATION_DETAILS", absent],
+  ["CONNECTION_TERMINATION_DETAILS", plain((exchange) => exchange.terminationDetails)],
   [
     "UPSTREAM_TRANSPORT_FAILURE_REASON",
     plain((exchange) => (exchange.flags.includes("UF") ? exchange.detail || undefined : undefined)),
@@ -162,7 +162,7 @@ const operators: ReadonlyMap<string, Operator> = new Map<string, Operator>([
   ["UPSTREAM_REMOTE_ADDRESS", plain((exchange) => exchange.upstream?.address)],
   ["UPSTREAM_CLUSTER", plain((exchange) => exchange.cluster || undefined)],
   ["UPSTREAM_CLUSTER_RAW", plain((exchange) => exchange.cluster || undefined)],
-  ["UPSTREAM_LOCAL_ADDRESS", absent],
+  ["UPSTREAM_LOCAL_ADDRESS", plain((exchange) => exchange.upstreamLocal)],
   ["UPSTREAM_REQUEST_ATTEMPT_COUNT", plain((exchange) => exchange.attempts)],
   ["DOWNSTREAM_LOCAL_ADDRESS", plain((exchange) => address(exchange.downstream.local))],
   ["DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", plain((exchange) => exchange.downstream.local.host)],
@@ -174,13 +174,14 @@ const operators: ReadonlyMap<string, Operator> = new Map<string, Operator>([
   ["DOWNSTREAM_LOCAL_URI_SAN", absent],
   ["DOWNSTREAM_TLS_VERSION", absent],
   ["DOWNSTREAM_TLS_CIPHER", absent],
-  ["REQUESTED_SERVER_NAME", absent],
+  ["REQUESTED_SERVER_NAME", plain((exchange) => exchange.downstream.serverName)],
   ["VIRTUAL_CLUSTER_NAME", absent],
   ["DYNAMIC_METADATA", absentWithArgument],
   ["FILTER_STATE", absentWithArgument],
   ["GRPC_STATUS", plain((exchange) => exchange.grpcStatus)],
   ["ROUTE_NAME", plain((exchange) => exchange.route?.name)],
   ["ROUTE_SOURCE", plain((exchange) => routeSource(exchange.route?.source))],
+  ["DENIAL", plain((exchange) => exchange.denial)],
   ["HOSTNAME", (_, context) => ({ ok: true, value: () => context.hostname })],
   [
     "ENVIRONMENT",
@@ -193,12 +194,12 @@ const operators: ReadonlyMap<string, Operator> = new Map<string, Operator>([
 ]);
 
 /** Envoy's word for an answer that came from upstream; the data path sets a detail only when something ended the request. */
-function responseCodeDetails({ detail, upstream, status }: Exchange): string | undefined {
+function responseCodeDetails({ detail, upstream, status }: LogSubject): string | undefined {
   if (detail !== "") return detail.replaceAll(" ", "_");
   return upstream !== undefined && status !== 0 ? "via_upstream" : undefined;
 }
 
-function since(exchange: Exchange, at: number): number | undefined {
+function since(exchange: LogSubject, at: number): number | undefined {
   return at === 0 ? undefined : Math.round(at - exchange.startedAt);
 }
 

@@ -10,7 +10,7 @@ import {
 } from "./access-log-format.ts";
 import type { AccessLogContext } from "./access-log-operators.ts";
 import type { LogSink } from "./log-sink.ts";
-import type { Observer } from "./observe.ts";
+import type { LogSubject } from "./log-subject.ts";
 
 /** How exchanges are logged. `format` absent means Istio's default for the encoding. */
 export type AccessLogSettings =
@@ -19,19 +19,19 @@ export type AccessLogSettings =
 
 export const accessLogEncodings = ["short", "text", "json"] as const;
 
-/** Compiles the format once; the observer then writes one line per exchange. Problems name the key of the format they are in. */
+/** Compiles the format once; the result then writes one line per exchange or connection. Problems name the key of the format they are in. */
 export function accessLog(
   settings: AccessLogSettings,
   sink: Pick<LogSink, "write">,
   context: AccessLogContext,
-): Result<Observer> {
+): Result<(subject: LogSubject) => void> {
   const format: Result<LineFormat> =
     settings.encoding === "json"
       ? compileJsonFormat(settings.format ?? defaultJsonFormat, context)
       : compileTextFormat(settings.format ?? defaultFormats[settings.encoding], context);
   if (!format.ok) return failed(format.problems);
   const print = format.value;
-  return ok((exchange) => sink.write(print(exchange)));
+  return ok((subject) => sink.write(print(subject)));
 }
 
 const defaultFormats = { short: defaultShortFormat, text: defaultTextFormat };

@@ -5,7 +5,7 @@ import type { Exchange } from "../http/exchange.ts";
 import { BucketCounts } from "./histogram-buckets.ts";
 import type { CounterChild, MetricRegistry, MetricSample } from "./metric-registry.ts";
 import type { SideLabels, StandardLabels } from "./standard-labels.ts";
-import { sideLabels, standardLabelNames, unknown } from "./standard-labels.ts";
+import { prefixed, sideLabels, standardLabelNames, unknown, wellKnownCluster } from "./standard-labels.ts";
 
 export interface HttpMetricsParts {
   readonly registry: MetricRegistry;
@@ -241,18 +241,6 @@ function boundedStatus(status: number): number {
 
 function boundedGrpcStatus(status: string | undefined): string {
   return status !== undefined && /^(?:\d|1[0-6])$/.test(status) ? status : "";
-}
-
-function wellKnownCluster(cluster: string): string {
-  return cluster === "PassthroughCluster" || cluster === "BlackHoleCluster" ? cluster : unknown;
-}
-
-type PrefixedLabels<P extends string> = { readonly [K in keyof SideLabels as `${P}_${K}`]: string };
-
-function prefixed<P extends "source" | "destination">(prefix: P, side: SideLabels): PrefixedLabels<P> {
-  return Object.fromEntries(
-    Object.entries(side).map(([name, value]) => [`${prefix}_${name}`, value]),
-  ) as PrefixedLabels<P>;
 }
 
 function overflowLabels(reporter: Reporter): StandardLabels {

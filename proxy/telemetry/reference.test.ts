@@ -11,6 +11,7 @@ import { limiterMetrics } from "./limiter-metrics.ts";
 import { MetricRegistry } from "./metric-registry.ts";
 import { proxyMetrics } from "./proxy-metrics.ts";
 import { standardLabelNames } from "./standard-labels.ts";
+import { TcpMetrics } from "./tcp-metrics.ts";
 
 describe("the reference pages", () => {
   it("lists every metric with its type, and no other", async () => {
@@ -29,6 +30,7 @@ describe("the reference pages", () => {
     faultMetrics(registry, { injected: {}, active: 0, overflowed: 0 });
     const self = { name: "", namespace: "", serviceAccount: "", labels: {} };
     new HttpMetrics({ registry, clock: new FakeClock(), self, serviceOf: () => undefined });
+    new TcpMetrics({ registry, self, serviceOf: () => undefined });
     const { body } = await registry.expose();
     const printed = Array.from(
       body.matchAll(/^# TYPE (\w+) (\w+)$/gm),

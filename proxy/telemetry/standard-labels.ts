@@ -80,3 +80,17 @@ export function sideLabels(workload: Workload | undefined, meshCluster: string):
     cluster: meshCluster,
   };
 }
+
+/** Clusters that stand for no service have a name of their own in Istio's metrics. */
+export function wellKnownCluster(cluster: string): string {
+  return cluster === "PassthroughCluster" || cluster === "BlackHoleCluster" ? cluster : unknown;
+}
+
+export type PrefixedLabels<P extends string> = { readonly [K in keyof SideLabels as `${P}_${K}`]: string };
+
+/** `source_workload` … or `destination_workload` …, in a fixed order. */
+export function prefixed<P extends "source" | "destination">(prefix: P, side: SideLabels): PrefixedLabels<P> {
+  return Object.fromEntries(
+    Object.entries(side).map(([name, value]) => [`${prefix}_${name}`, value]),
+  ) as PrefixedLabels<P>;
+}
