@@ -46,6 +46,11 @@ export const proxyOptions: Readonly<Record<"proxy" | "gateway", readonly ProxyOp
       description: "where the mesh sends what is for the app (needs --app)",
     },
     { flags: "--app <host:port>", description: "where the app listens" },
+    {
+      flags: "--on-demand <duration|off>",
+      description:
+        "ask for a service at its first use and give it up when unused so long; off: hold all services (env WEFT_ON_DEMAND, default: 1h)",
+    },
   ],
   gateway: [
     ...sharedOptions,
@@ -55,11 +60,6 @@ export const proxyOptions: Readonly<Record<"proxy" | "gateway", readonly ProxyOp
       mayRepeat: true,
     },
   ],
-    {
-      flags: "--on-demand <duration|off>",
-      description:
-        "ask for a service at its first use and give it up when unused so long; off: hold all services (env WEFT_ON_DEMAND, default: 1h)",
-    },
 };
 
 /**

@@ -39,6 +39,7 @@ export const errorCatalogue = {
   downstream_closed: { http: 0, grpc: "CANCELLED", flag: "DC", side: "client", retry: false },
 
   no_route: { http: 404, grpc: "UNIMPLEMENTED", flag: "NR", side: "self", retry: false },
+  host_not_discovered: { http: 503, grpc: "UNAVAILABLE", flag: "NR", side: "self", retry: true },
   no_cluster: { http: 503, grpc: "UNAVAILABLE", flag: "NC", side: "self", retry: false },
   no_healthy_upstream: { http: 503, grpc: "UNAVAILABLE", flag: "UH", side: "upstream", retry: true },
   upstream_overflow: { http: 503, grpc: "UNAVAILABLE", flag: "UO", side: "upstream", retry: false },
@@ -58,7 +59,6 @@ export const errorCatalogue = {
   overloaded: { http: 503, grpc: "UNAVAILABLE", flag: "OM", side: "self", retry: false },
   draining: { http: 503, grpc: "UNAVAILABLE", flag: "LH", side: "self", retry: false },
   internal: { http: 500, grpc: "INTERNAL", flag: "", side: "self", retry: false },
-  host_not_discovered: { http: 503, grpc: "UNAVAILABLE", flag: "NR", side: "self", retry: true },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof errorCatalogue;
