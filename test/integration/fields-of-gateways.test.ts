@@ -1,0 +1,106 @@
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { ConnectionOptions, TLSSocket } from "node:tls";
+import { connect } from "node:tls";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { certificatesIn } from "../support/certificates.ts";
+import { onlyPort, resourceYaml, serviceYaml, YamlMesh } from "../support/yaml-mesh.ts";
+
+/** What each field of a Gateway's TLS settings does to a client's handshake. */
+
+const folder = mkdtempSync(join(tmpdir(), "weft-gateway-fields-"));
+const file = (name: string) => join(folder, name);
+beforeAll(() => {
+  const { makeAuthority, makeCertificate } = certificatesIn(folder);
+  makeAuthority("ca");
+  makeCertificate("shop", "ca", "DNS:shop.example.com");
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const stops: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const stop of stops.splice(0).reverse()) await stop();
+});
+
+describe("a gateway's server", () => {
+  // covers Gateway servers[].tls.minProtocolVersion, servers[].tls.maxProtocolVersion, servers[].tls.cipherSuites[]
+  it.each<[string, readonly [ConnectionOptions, string][]]>([
+    [
+      "",
+      [
+        [{}, "TLSv1.3"],
+        [{ maxVersion: "TLSv1.2" }, "TLSv1.2"],
+        [{ minVersion: "TLSv1.1", maxVersion: "TLSv1.1" }, "refused"],
+      ],
+    ],
+    [
+      "minProtocolVersion: TLSV1_3",
+      [
+        [{}, "TLSv1.3"],
+        [{ maxVersion: "TLSv1.2" }, "refused"],
+      ],
+    ],
+    [
+      "maxProtocolVersion: TLSV1_2",
+      [
+        [{}, "TLSv1.2"],
+        [{ minVersion: "TLSv1.3" }, "refused"],
+      ],
+    ],
+    [
+      "cipherSuites: [ECDHE-ECDSA-AES256-GCM-SHA384]",
+      [
+        [{ maxVersion: "TLSv1.2" }, "TLSv1.2 ECDHE-ECDSA-AES256-GCM-SHA384"],
+        [{ maxVersion: "TLSv1.2", ciphers: "ECDHE-ECDSA-AES128-GCM-SHA256" }, "refused"],
+      ],
+    ],
+  ])("with %s agrees only to what it allows", async (fields, attempts) => {
+    const port = await gateway(fields);
+    for (const [options, outcome] of attempts)
+      expect([options, await handshake(port, options)]).toEqual([options, expect.stringContaining(outcome)]);
+  });
+});
+
+async function gateway(fields: string): Promise<number> {
+  const mesh = new YamlMesh();
+  stops.push(() => mesh.stop());
+  const tls = `mode: SIMPLE, serverCertificate: ${file("shop.pem")}, privateKey: ${file("shop.key")}`;
+  await mesh.apply(
+    serviceYaml("ui", { v1: 1 }),
+    resourceYaml(
+      "Gateway",
+      "edge",
+      `selector: { app: edge }
+servers:
+- port: { number: 443, name: https, protocol: HTTPS }
+  hosts: [shop.example.com]
+  tls: { ${tls}${fields === "" ? "" : `, ${fields}`} }`,
+    ),
+    resourceYaml(
+      "VirtualService",
+      "ui",
+      "hosts: [shop.example.com]\ngateways: [edge]\nhttp: [{ route: [{ destination: { host: ui } }] }]",
+    ),
+  );
+  return onlyPort(await mesh.proxy({ kind: "gateway", labels: "app=edge", bind: ["443=127.0.0.1:1"] }));
+}
+
+/** Version and cipher that both agreed on. */
+async function handshake(port: number, options: ConnectionOptions): Promise<string> {
+  const ca = readFileSync(file("ca.pem"));
+  const socket: TLSSocket = connect({
+    host: "127.0.0.1",
+    port,
+    servername: "shop.example.com",
+    ca,
+    ...options,
+  });
+  stops.push(async () => socket.destroy());
+  const outcome = once(socket, "secureConnect").then(
+    () => `${socket.getProtocol()} ${socket.getCipher().name}`,
+    () => "refused",
+  );
+  return outcome;
+}
