@@ -19,6 +19,7 @@ const shortNames: Readonly<Record<string, Kind>> = {
   cb: "CircuitBreaker",
   rl: "RateLimit",
   flt: "Fault",
+  hc: "HealthCheck",
 };
 
 /** `VirtualService`, in any case and number, or `vs`. Throws wrong use with the closest kind. */

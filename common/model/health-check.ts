@@ -33,7 +33,7 @@ export interface HttpProbe {
   readonly path: string;
   /** Upper case: GET, HEAD, … */
   readonly method: string;
-  /** Absent: the cluster's name, as in Envoy. */
+  /** Absent: the service's, where the cluster names one (Envoy: the cluster's name). */
   readonly host?: string;
   readonly headers: readonly (readonly [string, string])[];
   readonly expectedStatuses: readonly StatusRange[];
@@ -60,6 +60,6 @@ export interface GrpcProbe {
   readonly kind: "grpc";
   /** Empty: the server as a whole. */
   readonly service: string;
-  /** Absent: the cluster's name, as in Envoy. */
+  /** Absent: as for `HttpProbe.host`. */
   readonly authority?: string;
 }

@@ -24,6 +24,7 @@ const folders = [
   "circuit-breaker",
   "rate-limit",
   "fault",
+  "health-check",
 ];
 
 describe.each(folders)("documents in resources/%s", (folder) => {

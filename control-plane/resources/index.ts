@@ -3,6 +3,7 @@ import { destinationRule } from "./destination-rule/kind.ts";
 import { fault } from "./fault/kind.ts";
 import { gateway } from "./gateway/kind.ts";
 import type { KindDefinition } from "./kind.ts";
+import { healthCheck } from "./health-check/kind.ts";
 import { rateLimit } from "./rate-limit/kind.ts";
 import { serviceEntry } from "./service-entry/kind.ts";
 import { sidecar } from "./sidecar/kind.ts";
@@ -22,6 +23,7 @@ export const kindDefinitions: readonly KindDefinition[] = [
   fault,
 ];
 
+  healthCheck,
 /** Kinds of the same family that come later: refused by name, because a policy that is silently left out is a hole. */
 export const kindsOfLater: ReadonlyMap<string, readonly string[]> = new Map([
   ["networking.istio.io", ["EnvoyFilter", "ProxyConfig", "WorkloadGroup"]],

@@ -13,6 +13,7 @@ export const kinds = [
   "RateLimit",
   "Fault",
 ] as const;
+  "HealthCheck",
 
 export type Kind = (typeof kinds)[number];
 
@@ -51,6 +52,7 @@ export type CompiledResource =
   | import("./fault/compiled.ts").CompiledFault
   | import("./virtual-service/compiled.ts").CompiledVirtualService
   | import("./destination-rule/compiled.ts").CompiledDestinationRule
+  | import("./health-check/compiled.ts").CompiledHealthCheck
   | import("./service-entry/compiled.ts").CompiledServiceEntry
   | import("./workload-entry/compiled.ts").CompiledWorkloadEntry
   | import("./gateway/compiled.ts").CompiledGateway

@@ -6,6 +6,7 @@ import { buildEndpoints } from "./endpoints.ts";
 import { indexFaults } from "./faults.ts";
 import { buildGateways } from "./gateways.ts";
 import { mapByKey } from "./live-set.ts";
+import { indexHealthChecks } from "./health-checks.ts";
 import { byKey } from "./order.ts";
 import { indexRateLimits } from "./rate-limits.ts";
 import { buildServices } from "./services.ts";
@@ -35,7 +36,11 @@ export function buildSnapshot(
   const breakers = indexBreakers(live.circuitBreakers);
   const faults = indexFaults(live.faults);
   const rateLimits = indexRateLimits(live.rateLimits);
-  const services = buildServices(live.serviceEntries, { breakers, faults }, previous?.services);
+  const services = buildServices(
+    live.serviceEntries,
+    { breakers, faults, healthChecks: indexHealthChecks(live.healthChecks) },
+    previous?.services,
+  );
   const mesh = {
     services,
     rateLimits,

@@ -3,6 +3,7 @@ import type { CompiledDestinationRule } from "../resources/destination-rule/comp
 import type { CompiledFault } from "../resources/fault/compiled.ts";
 import type { CompiledGateway } from "../resources/gateway/compiled.ts";
 import type { CompiledRateLimit } from "../resources/rate-limit/compiled.ts";
+import type { CompiledHealthCheck } from "../resources/health-check/compiled.ts";
 import type { Kind, Resource } from "../resources/resource.ts";
 import { formatKey } from "../resources/resource.ts";
 import type { CompiledServiceEntry } from "../resources/service-entry/compiled.ts";
@@ -25,6 +26,7 @@ export interface LiveSet {
   readonly faults: readonly Resource<CompiledFault>[];
 }
 
+  readonly healthChecks: readonly Resource<CompiledHealthCheck>[];
 export function liveSet(byKey: ReadonlyMap<string, Resource>): LiveSet {
   const sorted = [...byKey.values()].sort(byAge);
   return {
@@ -41,6 +43,7 @@ export function liveSet(byKey: ReadonlyMap<string, Resource>): LiveSet {
   };
 }
 
+    healthChecks: ofKind<CompiledHealthCheck>(sorted, "HealthCheck"),
 export function mapByKey(resources: Iterable<Resource>): Map<string, Resource> {
   return new Map([...resources].map((resource) => [formatKey(resource), resource]));
 }

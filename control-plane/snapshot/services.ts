@@ -3,6 +3,7 @@ import type { Resource } from "../resources/resource.ts";
 import type { CompiledServiceEntry } from "../resources/service-entry/compiled.ts";
 import type { BreakerIndex } from "./circuit-breakers.ts";
 import type { FaultIndex } from "./faults.ts";
+import type { HealthCheckIndex } from "./health-checks.ts";
 import { clusterLocalName, isVisible } from "./hosts.ts";
 import { compare } from "./order.ts";
 import type { ResourceProblem } from "./problems.ts";
@@ -27,7 +28,11 @@ export interface ServicePart {
 /** Groups the ServiceEntries' services by namespace and host. `entries` are oldest first. */
 export function buildServices(
   entries: readonly Resource<CompiledServiceEntry>[],
-  policies: { readonly breakers: BreakerIndex; readonly faults: FaultIndex },
+  policies: {
+    readonly breakers: BreakerIndex;
+    readonly faults: FaultIndex;
+    readonly healthChecks: HealthCheckIndex;
+  },
   previous?: ServiceIndex,
 ): ServiceIndex {
   const parts = new Map<string, ServicePart[]>();
@@ -46,10 +51,12 @@ export function buildServices(
         ...contributions.flatMap(({ service, resource }) => [service, resource.createdAt]),
         ...policies.breakers.forService(key),
         ...(policies.faults.services.get(key) ?? []),
+        ...(policies.healthChecks.get(key) ?? []),
       ],
       () => ({
         ...merge(key, contributions, policies.breakers.forService(key)),
         ...(policies.faults.services.has(key) && { tcpFaults: policies.faults.services.get(key)! }),
+        ...(policies.healthChecks.has(key) && { healthChecks: policies.healthChecks.get(key)! }),
       }),
     ),
   );

@@ -12,6 +12,8 @@ import type { CompiledHttpMatch, CompiledTlsRule } from "../resources/virtual-se
 import type { DestinationRuleIndex } from "./destination-rules.ts";
 import type { RouteFault, ServiceFault } from "./faults.ts";
 import type { Held, ResourceProblem } from "./problems.ts";
+import type { CheckTarget } from "../resources/health-check/compiled.ts";
+import type { ExtensionProvider } from "../resources/mesh-config/compiled.ts";
 import type { RateLimitIndex } from "./rate-limits.ts";
 import type { ServiceIndex } from "./services.ts";
 import type { VirtualServiceIndex } from "./virtual-services.ts";
@@ -105,6 +107,8 @@ export interface MeshVirtualService {
   readonly rules: readonly MeshRule[];
   readonly tls?: readonly CompiledTlsRule[];
 }
+  /** As above. */
+  readonly healthChecks?: readonly CheckTarget[];
 
 /** An http rule ready to become routes: one per match. */
 export interface MeshRule {

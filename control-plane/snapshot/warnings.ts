@@ -7,6 +7,7 @@ import { destinationRuleProblems } from "./destination-rules.ts";
 import { hasLabels } from "./endpoints.ts";
 import { faultProblems } from "./faults.ts";
 import { gatewayName } from "./gateways.ts";
+import { healthCheckProblems } from "./health-checks.ts";
 import { covers } from "./hosts.ts";
 import type { LiveSet } from "./live-set.ts";
 import type { ResourceProblem } from "./problems.ts";
@@ -36,6 +37,7 @@ export function findWarnings(live: LiveSet, mesh: Joined): ResourceProblem[] {
     ]),
     ...unusedDelegates(live),
     ...circuitBreakerProblems(live.circuitBreakers, mesh),
+    ...healthCheckProblems(live.healthChecks, mesh),
     ...rateLimitProblems(live.rateLimits, mesh),
     ...faultProblems(live.faults, mesh),
   ];

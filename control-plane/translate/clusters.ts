@@ -1,9 +1,11 @@
 import type { Cluster, ClusterDiscovery } from "../../common/model/cluster.ts";
 import { clusterName } from "../../common/model/cluster.ts";
 import type { Endpoint, EndpointSet } from "../../common/model/endpoint.ts";
+import type { HealthProbe } from "../../common/model/health-check.ts";
 import type { ClientTls } from "../../common/model/tls.ts";
 import { hasLabels } from "../snapshot/endpoints.ts";
 import { tcpFaultOf } from "../snapshot/faults.ts";
+import { healthCheckOf } from "../snapshot/health-checks.ts";
 import { keepElements, reuseIn } from "../snapshot/reuse.ts";
 import type {
   MeshDestinationRule,
@@ -13,11 +15,13 @@ import type {
   TrafficPolicy,
 } from "../snapshot/snapshot.ts";
 import type { Vantage } from "./locality.ts";
-import { placeEndpoints, weighsLocalities } from "./locality.ts";
+import { isPlaced, localityPolicy, placeEndpoints, weighsLocalities } from "./locality.ts";
 
 /** Istio's defaults: `LEAST_REQUEST`, and connectionPool.tcp.connectTimeout 10 s. */
 const defaultLoadBalancer: NonNullable<TrafficPolicy["loadBalancer"]> = { kind: "least-request" };
 const defaultConnectTimeoutMs = 10_000;
+/** Envoy's: when most endpoints fail a check, it is rather the check that is wrong. */
+const defaultMinHealthPercent = 50;
 
 /** Where requests to hosts that nobody in the mesh serves go: to the address that they name (Istio's ALLOW_ANY). */
 export const passthroughCluster: Cluster = Object.freeze<Cluster>({
@@ -45,7 +49,8 @@ export function serviceClusters(
 ): ServiceClusters {
   const cache = made.get(service) ?? new Map<string, ServiceClusters>();
   made.set(service, cache);
-  const key = rule === undefined ? "" : `${rule.namespace}/${rule.host} ${vantage.key}`;
+  const place = isPlaced(service, rule) ? ` ${vantage.key}` : "";
+  const key = rule === undefined ? place : `${rule.namespace}/${rule.host}${place}`;
   // A rule that comes or goes leaves much as it was, above all the endpoints.
   const before = cache.get(key) ?? [...cache.values()].at(-1);
   return reuseIn(cache, key, [endpoints, rule], () => {
@@ -96,7 +101,9 @@ function makeCluster(
   // A DNS service without endpoints has one without labels, its host: subsets of it differ in policy alone, as in Istio.
   const open = isItsOwnEndpoint(service, all) ? all : own;
   const policy = policyFor(rule, subset, port);
-  const { hashPolicy: _, locality, ...balancer } = policy.loadBalancer ?? defaultLoadBalancer;
+  const { hashPolicy: _, locality: __, ...balancer } = policy.loadBalancer ?? defaultLoadBalancer;
+  const health = healthPolicy(service, subset, port, policy);
+  const locality = localityPolicy(policy, health.healthCheck !== undefined);
   const endpoints = locality ? placeEndpoints(open, locality, vantage) : open;
   const { connectTimeoutMs = defaultConnectTimeoutMs, ...pool } = policy.connectionPool ?? {};
   // Istio's PASSTHROUGH: no balancing at all, each request goes to the address that it names.
@@ -114,7 +121,8 @@ function makeCluster(
         : { ...balancer, ...(locality && weighsLocalities(locality, vantage) && { weighsLocalities: true }) },
     connectTimeoutMs,
     ...(Object.keys(pool).length > 0 && { connectionPool: pool }),
-    ...(policy.outlierDetection && { outlierDetection: policy.outlierDetection }),
+    // Whoever names an address gets that one, well or not, as in Envoy.
+    ...(discovery.kind !== "original-dst" && health),
     ...(policy.tls && policy.tls !== "disable" && { tls: withServerName(policy.tls, service) }),
     ...(policy.retryBudget && { retryBudget: policy.retryBudget }),
     ...(tcpFault && { tcpFault }),
@@ -123,6 +131,31 @@ function makeCluster(
     ...(subset && { subset: subset.name }),
   };
   return { cluster, endpoints: discovery.kind === "eds" ? { cluster: name, endpoints } : undefined };
+}
+
+/** How it is found out who is well; both ways share one panic threshold. */
+function healthPolicy(
+  service: MeshService,
+  subset: MeshSubset | undefined,
+  port: number,
+  { outlierDetection }: TrafficPolicy,
+): Pick<Cluster, "healthCheck" | "outlierDetection"> {
+  const check = healthCheckOf(service, subset?.name, port);
+  if (check === undefined) return outlierDetection ? { outlierDetection } : {};
+  const minHealthPercent =
+    check.minHealthPercent ?? outlierDetection?.minHealthPercent ?? defaultMinHealthPercent;
+  const healthCheck = { ...check, probe: withHost(check.probe, service), minHealthPercent };
+  return {
+    healthCheck,
+    ...(outlierDetection && { outlierDetection: { ...outlierDetection, minHealthPercent } }),
+  };
+}
+
+/** An Envoy would ask for the cluster's name, which is no host that a sidecar would take. */
+function withHost(probe: HealthProbe, { hostname }: MeshService): HealthProbe {
+  if (hostname.startsWith("*")) return probe;
+  if (probe.kind === "http") return { ...probe, host: probe.host ?? hostname };
+  return probe.kind === "grpc" ? { ...probe, authority: probe.authority ?? hostname } : probe;
 }
 
 /** What holds for calls to one port of a service, or of one of its subsets. */

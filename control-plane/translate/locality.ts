@@ -1,6 +1,13 @@
 import type { Endpoint, Labels, Locality } from "../../common/model/endpoint.ts";
 import type { ProxyNode } from "../../common/model/node.ts";
-import type { LocalityPolicy, Snapshot, TrafficPolicy } from "../snapshot/snapshot.ts";
+import type { ServiceIndex } from "../snapshot/services.ts";
+import type {
+  LocalityPolicy,
+  MeshDestinationRule,
+  MeshService,
+  Snapshot,
+  TrafficPolicy,
+} from "../snapshot/snapshot.ts";
 import { destinationRulesWith } from "./destination-rules-with.ts";
 
 /** Where a caller is, as far as any rule asks for it. */
@@ -11,12 +18,14 @@ export interface Vantage {
   readonly key: string;
 }
 
+const nearestFirst: LocalityPolicy = { distribute: [], failover: [], failoverPriority: [] };
+
 const nowhere: Vantage = { locality: undefined, labels: {}, key: "" };
 
 /** Proxies with equal vantages share their endpoints, so nothing is in it that no rule in the mesh looks at. */
 export function vantageOf(snapshot: Snapshot, node: Pick<ProxyNode, "locality" | "labels">): Vantage {
   const rules = destinationRulesWith(snapshot, "locality", looksAtLocality);
-  if (rules.length === 0) return nowhere;
+  if (rules.length === 0 && !checksHealth(snapshot.services)) return nowhere;
   const wanted = new Set(
     rules
       .flatMap(({ policy, subsets }) => [policy, ...subsets.map((subset) => subset.policy)])
@@ -28,6 +37,25 @@ export function vantageOf(snapshot: Snapshot, node: Pick<ProxyNode, "locality" |
   const { region = "", zone = "", subzone = "" } = node.locality ?? {};
   const key = JSON.stringify([region, zone, subzone, ...Object.entries(labels).sort().flat()]);
   return { locality: node.locality, labels, key };
+}
+
+/** Whether a service's endpoints may differ for callers in different places. */
+export function isPlaced(service: MeshService, rule: MeshDestinationRule | undefined): boolean {
+  if (service.healthChecks !== undefined) return true;
+  return rule !== undefined && [rule, ...rule.subsets].some(({ policy }) => looksAtLocality(policy));
+}
+
+/**
+ * What orders a cluster's endpoints by nearness: what its rule says, else Istio's default (meshConfig.localityLbSetting), which is
+ * nearest first as soon as something tells who is well. Readiness alone does not bring the default, since every endpoint has that.
+ */
+export function localityPolicy(
+  { loadBalancer, outlierDetection }: Pick<TrafficPolicy, "loadBalancer" | "outlierDetection">,
+  isChecked: boolean,
+): LocalityPolicy | undefined {
+  const { locality } = loadBalancer ?? {};
+  if (locality === "off") return undefined;
+  return locality ?? (outlierDetection !== undefined || isChecked ? nearestFirst : undefined);
 }
 
 /**
@@ -152,10 +180,20 @@ function looksAtLocality(policy: TrafficPolicy): boolean {
   return localitiesOf(policy).length > 0;
 }
 
-function localitiesOf({ loadBalancer, ports }: TrafficPolicy): LocalityPolicy[] {
-  return [loadBalancer, ...(ports ?? []).map((port) => port.loadBalancer)].flatMap(
-    (balancer) => balancer?.locality ?? [],
-  );
+function localitiesOf(policy: TrafficPolicy): LocalityPolicy[] {
+  return [policy, ...(policy.ports ?? [])].flatMap((fields) => localityPolicy(fields, false) ?? []);
+}
+
+const known = new WeakMap<ServiceIndex, boolean>();
+
+/** Whether any service has a HealthCheck. */
+function checksHealth(services: ServiceIndex): boolean {
+  let answer = known.get(services);
+  if (answer === undefined) {
+    answer = [...services.byKey.values()].some(({ healthChecks }) => healthChecks !== undefined);
+    known.set(services, answer);
+  }
+  return answer;
 }
 
 /** Percents as whole numbers that leave room for shares of shares. */

@@ -224,12 +224,12 @@ export class UpstreamCluster {
     const { connect, openSocket, clock } = this.#parts;
     const address = { host: endpoint.address, port: endpoint.port };
     const tls = this.#tlsTo(endpoint.address);
-    const { service } = this.#config ?? {};
+    const { hostname = "*" } = this.#config?.service ?? {};
     return createProber(check.probe, {
       connect: () => connect(address, check.timeoutMs, undefined, tls),
       open: (protocols) => openSocket(address, check.timeoutMs, tls, protocols),
       scheme: tls === undefined ? "http" : "https",
-      host: service?.hostname ?? this.name,
+      host: hostname.startsWith("*") ? endpointKey(endpoint) : hostname,
       reusesConnection: check.reusesConnection,
       clock,
     });

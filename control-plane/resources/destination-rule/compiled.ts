@@ -42,7 +42,8 @@ interface PolicyFields {
 /** How a service's clients choose: what its clusters run, what its routes hash by, and how near endpoints come first. */
 export interface ServiceLoadBalancer extends LoadBalancer {
   readonly hashPolicy?: HashPolicy;
-  readonly locality?: LocalityPolicy;
+  /** Absent: the mesh's own default, nearest first where something tells who is well. */
+  readonly locality?: LocalityPolicy | "off";
 }
 
 /** Istio's localityLbSetting, enabled. */

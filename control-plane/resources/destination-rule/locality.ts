@@ -36,14 +36,14 @@ export const localityField = z
       ),
   })
   .describe(
-    "Near endpoints first: same subzone, zone, region, then the others. Takes effect with any kind of health, not with outlier detection only.",
+    "Near endpoints first: same subzone, zone, region, then the others. With any kind of health: readiness, HealthCheck, outlierDetection. The default where one of the last two is set, as in Istio; enabled: false turns it off.",
   );
 
 type Input = z.infer<typeof localityField>;
 
-/** Undefined when it is off. */
-export function compileLocality(input: Input | undefined): LocalityPolicy | undefined {
-  if (input === undefined || input.enabled === false) return undefined;
+export function compileLocality(input: Input | undefined): LocalityPolicy | "off" | undefined {
+  if (input === undefined) return undefined;
+  if (input.enabled === false) return "off";
   const { distribute = [], failover = [], failoverPriority = [] } = input;
   return { distribute, failover, failoverPriority };
 }
