@@ -190,9 +190,10 @@ export class OnDemandHosts {
   }
 
   #gone(name: string): void {
+    // The end of what was given up says nothing about who asks for it again.
+    if (this.#leaving.delete(name)) return;
     const use = this.#uses.get(name);
     this.#uses.delete(name);
-    this.#leaving.delete(name);
     const own = use === undefined ? [] : [...this.#names.values()].filter((known) => known.use === use);
     for (const known of own) {
       if (!known.isSubscribed) this.#forget(known);
