@@ -30,6 +30,8 @@ function scene(limits: ClusterLoad["limits"]) {
 class Connection implements ClientConnection {
   capacity = 1;
   isReused = false;
+  readonly isMultiplexed = false;
+  onEnded: (() => void) | undefined = undefined;
   readonly localAddress = "127.0.0.1:1";
   onAvailable: (() => void) | undefined = undefined;
   onClose: (() => void) | undefined = undefined;

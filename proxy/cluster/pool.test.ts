@@ -256,6 +256,8 @@ class Opening {
 class FakeConnection implements ClientConnection {
   capacity = 1;
   isReused = false;
+  readonly isMultiplexed = false;
+  onEnded: (() => void) | undefined = undefined;
   readonly localAddress = "127.0.0.1:1";
   onAvailable: (() => void) | undefined = undefined;
   onClose: (() => void) | undefined = undefined;

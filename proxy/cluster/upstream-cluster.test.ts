@@ -437,6 +437,8 @@ function addresses(): string[] {
 class InstantConnection implements ClientConnection {
   capacity = 1;
   isReused = false;
+  readonly isMultiplexed = false;
+  onEnded: (() => void) | undefined = undefined;
   readonly localAddress = "";
   onAvailable: (() => void) | undefined = undefined;
   onClose: (() => void) | undefined = undefined;

@@ -4,6 +4,8 @@ import type { Exchange, Response } from "./exchange.ts";
 export interface ClientConnection {
   /** Exchanges that it can still take now; 0 while an HTTP/1.1 exchange is under way or once it may not be reused. */
   readonly capacity: number;
+  /** True when it carries several exchanges at a time (HTTP/2). */
+  readonly isMultiplexed: boolean;
   /** True once it has carried an exchange: a close without a single response byte may then be the idle-close race. */
   readonly isReused: boolean;
   readonly localAddress: string;
@@ -17,9 +19,11 @@ export interface ClientConnection {
   send(exchange: Exchange): Promise<Response>;
   /** Pool's: called when capacity rises from 0 to something, with the connection ready for the next exchange. */
   onAvailable: (() => void) | undefined;
+  /** Pool's: called when an exchange of a multiplexed connection is over, before `onAvailable`; not after `onClose`. */
+  onEnded: (() => void) | undefined;
   /** Pool's: called once when the connection can never be used again. */
   onClose: (() => void) | undefined;
-  /** Ends it: at once when idle, else after the exchange under way. */
+  /** Ends it: at once when idle, else after the exchanges under way. */
   close(): void;
   /** Ends it now. */
   destroy(): void;

@@ -19,6 +19,8 @@ export interface HttpServerSettings {
    * answered at a time; the bytes behind it wait unparsed, and no more are read from the socket meanwhile.
    */
   readonly maxPipelined: number;
+  /** Streams of one HTTP/2 connection at a time (SETTINGS_MAX_CONCURRENT_STREAMS); more are refused and may be sent again. */
+  readonly maxConcurrentStreams: number;
 }
 
 export const defaultHttpServerSettings: HttpServerSettings = Object.freeze({
@@ -30,4 +32,5 @@ export const defaultHttpServerSettings: HttpServerSettings = Object.freeze({
   keepAliveTimeoutMs: 3_600_000,
   requestTimeoutMs: 0,
   maxPipelined: 16,
+  maxConcurrentStreams: 256,
 });

@@ -23,15 +23,18 @@ export function localReply(exchange: Exchange, error: MeshError): Response {
   return { status: error.entry.http, reason: "", headers, body: Body.of(body) };
 }
 
-function grpcReply(error: MeshError): Response {
-  const headers = new HeaderList([
-    "content-type",
-    "application/grpc",
+/** What tells a gRPC client of an error, in trailers or in the only head. */
+export function grpcErrorFields(error: MeshError): string[] {
+  return [
     "grpc-status",
     String(grpcStatusNumber(error.entry.grpc)),
     "grpc-message",
     percentEncode(error.message),
-  ]);
+  ];
+}
+
+function grpcReply(error: MeshError): Response {
+  const headers = new HeaderList(["content-type", "application/grpc", ...grpcErrorFields(error)]);
   return { status: error.entry.http === 0 ? 0 : 200, reason: "", headers, body: Body.empty() };
 }
 

@@ -6,9 +6,9 @@ import type { SocketAddress } from "../../common/model/node.ts";
 import { errorCatalogue } from "../errors.ts";
 import type { DownstreamConnection, Exchange } from "../http/exchange.ts";
 import type { HttpServerSettings } from "../http/http-server.ts";
-import type { Http1ServerConnection } from "../http/http1/server.ts";
-import { serveHttp1 } from "../http/http1/server.ts";
 import type { Service } from "../http/layer.ts";
+import { serveHttp } from "../http/serve.ts";
+import type { HttpServerConnection } from "../http/server-connection.ts";
 import { ChainTable } from "../net/choose-chain.ts";
 import { plainAddress } from "../net/cidr.ts";
 import type { FirstBytes } from "../net/client-hello.ts";
@@ -178,7 +178,7 @@ export class OpenListener {
       clock,
       refreshMs: certificateRefreshMs,
       handshakeTimeoutMs: settings.headerTimeoutMs,
-      protocols: chain.http === undefined ? [] : ["http/1.1"],
+      protocols: chain.http === undefined ? [] : ["h2", "http/1.1"],
       onProblem: (why) => onCertificateProblem(this.#listener.name, why),
       onSecured: (raw, socket) => {
         this.#others.delete(raw);
@@ -338,11 +338,8 @@ export class OpenListener {
       if (this.#isDraining) http.drain();
       return live.service!(exchange);
     };
-    const http: Http1ServerConnection = serveHttp1(
-      socket,
-      { settings, clock, downstream, onRejected },
-      answer,
-    );
+    const options = { settings, clock, downstream, onRejected };
+    const http: HttpServerConnection = serveHttp(socket, options, answer, secured?.alpnProtocol);
     this.#connections.set(downstream, { http, live });
     http.onClose = () => {
       this.#connections.delete(downstream);
@@ -365,7 +362,7 @@ export class OpenListener {
 }
 
 interface HttpConnection {
-  readonly http: Http1ServerConnection;
+  readonly http: HttpServerConnection;
   readonly live: LiveChain;
 }
 

@@ -7,9 +7,9 @@ import type { Exchange } from "../../proxy/http/exchange.ts";
 import type { HttpServerSettings } from "../../proxy/http/http-server.ts";
 import { defaultHttpServerSettings } from "../../proxy/http/http-server.ts";
 import { connectHttp1 } from "../../proxy/http/http1/client.ts";
-import type { Http1ServerConnection } from "../../proxy/http/http1/server.ts";
 import { serveHttp1 } from "../../proxy/http/http1/server.ts";
 import type { Service } from "../../proxy/http/layer.ts";
+import type { HttpServerConnection } from "../../proxy/http/server-connection.ts";
 import { listen } from "../../proxy/net/listen.ts";
 
 export interface ChainOptions {
@@ -27,7 +27,7 @@ export class Chain implements AsyncDisposable {
   /** Every request that became an exchange, and every one that was rejected before. */
   readonly exchanges: Exchange[] = [];
   readonly rejected: Exchange[] = [];
-  readonly connections: Http1ServerConnection[] = [];
+  readonly connections: HttpServerConnection[] = [];
   readonly #idle: ClientConnection[] = [];
   readonly #clients = new Set<RawClient>();
   #close: () => Promise<void> = async () => {};

@@ -1,6 +1,7 @@
 import type { MeshError } from "../../errors.ts";
 import { meshError } from "../../errors.ts";
 import type { HttpServerSettings } from "../http-server.ts";
+import { knownMethod } from "../methods.ts";
 import { parseContentLength } from "./content-length.ts";
 import { endsInTab, fieldCount, fieldMarks, scanFields } from "./field-section.ts";
 import type { Framing } from "./framing.ts";
@@ -29,16 +30,6 @@ export interface RequestHead {
 
 /** No method is longer, so a client that never sends a space is refused early. */
 const longestMethod = 16;
-
-/** llhttp's methods; others get 400, so a method never means one thing to us and another to the next hop. CONNECT is apart. */
-const methods = new Map(
-  (
-    "GET HEAD POST PUT DELETE OPTIONS PATCH TRACE QUERY ACL BIND CHECKOUT COPY LINK LOCK M-SEARCH MERGE MKACTIVITY " +
-    "MKCALENDAR MKCOL MOVE NOTIFY PROPFIND PROPPATCH PURGE REBIND REPORT SEARCH SUBSCRIBE UNBIND UNLINK UNLOCK UNSUBSCRIBE"
-  )
-    .split(" ")
-    .map((method) => [method, method] as const),
-);
 
 /**
  * Parses the request head that starts at `start`. Undefined when `bytes` ends before the head does.
@@ -83,7 +74,7 @@ export function parseRequestHead(
     throw meshError("headers_too_large", "http1.headers_too_large");
   }
   const line = bytes.toString("latin1", start, targetEnd);
-  const method = methods.get(line.slice(0, methodEnd - start));
+  const method = knownMethod(line.slice(0, methodEnd - start));
   const target = line.slice(targetStart - start);
   return buildHead(method ?? unknownMethod(line), target, bytes, fieldsStart, headEnd, minor);
 }

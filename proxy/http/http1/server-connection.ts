@@ -7,6 +7,7 @@ import { Exchange } from "../exchange.ts";
 import { HeaderList } from "../header-list.ts";
 import type { Service } from "../layer.ts";
 import { localReply } from "../reply.ts";
+import type { HttpServerConnection, HttpServerOptions } from "../server-connection.ts";
 import type { Framing } from "./framing.ts";
 import { interimHead, responseHead, switchingHead } from "./head-writer.ts";
 import type { MessageWriterEvents } from "./message-writer.ts";
@@ -15,7 +16,6 @@ import type { RequestHead } from "./request-head.ts";
 import type { RequestReaderEvents } from "./request-reader.ts";
 import { RequestReader } from "./request-reader.ts";
 import { RequestTimeouts } from "./request-timeouts.ts";
-import type { Http1ServerConnection, Http1ServerOptions } from "./server-options.ts";
 
 /**
  * How long we read on after our FIN, so that the client gets the answer before a reset could overtake it (RFC 9112 9.6): until it has been
@@ -29,11 +29,11 @@ const drainGraceMs = 1_000;
 const cancelGraceMs = 1_000;
 
 /** The one implementation behind `serveHttp1`. */
-export class ServerConnection implements Http1ServerConnection, RequestReaderEvents, MessageWriterEvents {
+export class ServerConnection implements HttpServerConnection, RequestReaderEvents, MessageWriterEvents {
   onClose: (() => void) | undefined = undefined;
 
   readonly #socket: Socket;
-  readonly #options: Http1ServerOptions;
+  readonly #options: HttpServerOptions;
   readonly #service: Service;
   readonly #reader: RequestReader;
   readonly #writer: MessageWriter;
@@ -56,7 +56,7 @@ export class ServerConnection implements Http1ServerConnection, RequestReaderEve
   /** Monotonic ms; 0 until all that was written has left. */
   #lingersUntil = 0;
 
-  constructor(socket: Socket, options: Http1ServerOptions, service: Service) {
+  constructor(socket: Socket, options: HttpServerOptions, service: Service) {
     this.#socket = socket;
     this.#options = options;
     this.#service = service;

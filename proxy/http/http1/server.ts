@@ -1,9 +1,7 @@
 import type { Socket } from "node:net";
 import type { Service } from "../layer.ts";
+import type { HttpServerConnection, HttpServerOptions } from "../server-connection.ts";
 import { ServerConnection } from "./server-connection.ts";
-import type { Http1ServerConnection, Http1ServerOptions } from "./server-options.ts";
-
-export type { Http1ServerConnection, Http1ServerOptions } from "./server-options.ts";
 
 /**
  * Speaks HTTP/1.1 on an accepted socket (opened with allowHalfOpen) until it closes: reads requests one at a time, has `service`
@@ -11,9 +9,9 @@ export type { Http1ServerConnection, Http1ServerOptions } from "./server-options
  */
 export function serveHttp1(
   socket: Socket,
-  options: Http1ServerOptions,
+  options: HttpServerOptions,
   service: Service,
-): Http1ServerConnection {
+): HttpServerConnection {
   const connection = new ServerConnection(socket, options, service);
   connection.start(options.firstBytes);
   return connection;

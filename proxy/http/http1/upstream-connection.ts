@@ -25,7 +25,9 @@ const idempotentMethods = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DE
 /** One connection to an endpoint, from connect to close: one exchange at a time. */
 export class UpstreamConnection implements ClientConnection, ResponseReaderEvents, MessageWriterEvents {
   isReused = false;
+  readonly isMultiplexed = false;
   onAvailable: (() => void) | undefined = undefined;
+  onEnded: (() => void) | undefined = undefined;
   onClose: (() => void) | undefined = undefined;
 
   readonly #socket: Socket;
