@@ -19,7 +19,7 @@ describe("docs/reference/command.md", () => {
     const command = await verbs[name]!();
     const rows = (sections.get(name) ?? "").split("\n").filter((line) => line.startsWith("| `--"));
     const documented = rows.flatMap((row) =>
-      [...row.split("|")[1]!.matchAll(/`(--[a-z-]+)`/g)].map(([, option]) => option),
+      [...row.split("|")[1]!.matchAll(/`(--[a-z0-9-]+)`/g)].map(([, option]) => option),
     );
     expect(documented.sort()).toEqual(command.options.map(({ long }) => long).sort());
   });

@@ -6,6 +6,7 @@ export const verbs: Readonly<Record<string, () => Promise<Command>>> = {
   "control-plane": async () => (await import("./control-plane.ts")).controlPlaneCommand(),
   proxy: async () => (await import("./proxy.ts")).proxyCommand(),
   gateway: async () => (await import("./gateway.ts")).gatewayCommand(),
+  capture: async () => (await import("./capture.ts")).captureCommand(),
   apply: async () => (await import("./apply.ts")).applyCommand(),
   delete: async () => (await import("./delete.ts")).deleteCommand(),
   get: async () => (await import("./get.ts")).getCommand(),
