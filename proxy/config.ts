@@ -99,7 +99,8 @@ export function readProxySettings(
   }
   const onDemand = reader.onDemand("--on-demand", options.onDemand ?? environment["WEFT_ON_DEMAND"] ?? "1h");
   // A gateway serves all hosts of its Gateways, so there is nothing that it could leave out.
-  const asksOnDemand = onDemand !== undefined && kind === "sidecar" && bindings.outbound !== undefined;
+  const canAsk = kind === "sidecar" && options.controlPlane !== undefined && bindings.outbound !== undefined;
+  const asksOnDemand = onDemand !== undefined && canAsk;
   const identity = { kind, name, namespace };
   const node: ProxyNode = {
     ...identity,

@@ -10,7 +10,7 @@ import { FakeClock, settle } from "../../test/support/fake-clock.ts";
 import { encodeMesh, endpoint, outboundListener, sidecar } from "../../test/support/xds-mesh.ts";
 import type { AdsCallHandlers } from "./ads-call.ts";
 import type { Rejection, ResourceUpdate } from "./resource-update.ts";
-import type { XdsClientParts } from "./stream.ts";
+import type { HostsChange, XdsClientParts } from "./stream.ts";
 import { XdsClient } from "./stream.ts";
 
 const mesh = { clusters: { a: [endpoint("127.0.0.1", 1)] }, hosts: { "a.example": "a" } };
@@ -24,6 +24,8 @@ class FakeControlPlane {
   readonly retries: number[] = [];
   readonly client: XdsClient;
   refuse: (update: ResourceUpdate) => readonly Rejection[] | Promise<readonly Rejection[]> = () => [];
+  /** What it calls itself. */
+  controlPlane: string | undefined;
   handlers: AdsCallHandlers | undefined;
   isClosed = false;
   #nonce = 0;
@@ -62,7 +64,9 @@ class FakeControlPlane {
     removed: readonly string[] = [],
   ): Promise<void> {
     const nonce = `n${++this.#nonce}`;
-    this.handlers?.onResponse({ typeUrl: typeUrl[kind], systemVersion: "v", nonce, resources, removed });
+    const { controlPlane } = this;
+    const content = { typeUrl: typeUrl[kind], systemVersion: "v", nonce, resources, removed };
+    this.handlers?.onResponse({ ...content, ...(controlPlane !== undefined && { controlPlane }) });
     await settle();
   }
 
@@ -277,5 +281,76 @@ describe("the stream to a control plane", () => {
     plane.client.start();
     await plane.client.stop();
     expect(plane.isClosed).toBe(true);
+  });
+});
+
+describe("a stream of a proxy that asks on demand", () => {
+  const node = { ...sidecar("p"), onDemand: true };
+  const ours = (more: Partial<XdsClientParts> = {}) => {
+    const plane = new FakeControlPlane({ node, ...more });
+    plane.controlPlane = "weft";
+    return plane;
+  };
+
+  it("leaves it to the control plane which clusters and endpoints it needs, and asks for virtual hosts by name", async () => {
+    const changes: HostsChange[] = [];
+    const plane = ours({ events: { hosts: (change) => changes.push(change) } });
+    expect(plane.requests[0]?.node?.proxy.onDemand).toBe(true);
+    expect(plane.take()).toEqual(["cluster", "endpoints +*", "listener"]);
+    const resources = encodeMesh(mesh);
+    for (const kind of ["cluster", "endpoints", "listener", "route-configuration"] as const)
+      await plane.respond(kind, all(resources, kind));
+    expect(plane.take().filter((line) => !line.includes("ack"))).toEqual([
+      "route-configuration +http_proxy",
+      "virtual-host +http_proxy",
+    ]);
+    plane.client.subscribe(["http_proxy/a", "http_proxy/b"]);
+    expect(plane.take()).toEqual(["virtual-host +http_proxy/a +http_proxy/b"]);
+    const [host] = all(resources, "virtual-host");
+    await plane.respond("virtual-host", [{ ...host!, aliases: ["http_proxy/a"] }], ["http_proxy/b"]);
+    expect(plane.applied.at(-1)).toBe("virtual-host +http_proxy/a.example");
+    expect(changes).toEqual([
+      { updated: new Map([["http_proxy/a.example", ["http_proxy/a"]]]), removed: ["http_proxy/b"] },
+    ]);
+    plane.client.unsubscribe(["http_proxy/b"]);
+    expect(plane.take().at(-1)).toBe("virtual-host -http_proxy/b");
+  });
+
+  it("asks again for all names when it comes back", async () => {
+    const plane = ours();
+    const resources = encodeMesh(mesh);
+    await plane.sendAll(resources);
+    plane.client.subscribe(["http_proxy/a", "http_proxy/b"]);
+    plane.client.unsubscribe(["http_proxy/b"]);
+    plane.handlers!.onEnd("gone");
+    plane.take();
+    await plane.clock.advance(1_000);
+    expect(plane.take()).toEqual([
+      "cluster has:a",
+      "endpoints +* has:a",
+      "listener has:outbound",
+      "route-configuration +http_proxy has:http_proxy",
+      "virtual-host +http_proxy +http_proxy/a has:http_proxy/a.example",
+    ]);
+  });
+
+  it("takes everything from a control plane that is not Weft's, endpoints by name", async () => {
+    const plane = new FakeControlPlane({ node });
+    plane.take();
+    expect(plane.client.isOnDemand).toBe(true);
+    await plane.sendAll(encodeMesh(mesh));
+    expect(plane.client.isOnDemand).toBe(false);
+    expect(plane.take()).toEqual([
+      "endpoints -*",
+      "endpoints +a",
+      "cluster ack n1",
+      "endpoints ack n2",
+      "route-configuration +http_proxy",
+      "listener ack n3",
+      "virtual-host +http_proxy",
+      "route-configuration ack n4",
+      "virtual-host ack n5",
+    ]);
+    expect(plane.applied.at(-1)).toBe("virtual-host +http_proxy/a.example");
   });
 });
