@@ -1,10 +1,8 @@
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Child } from "./children.ts";
 import { freePort, startChild, untilListening } from "./children.ts";
 import { loadCore } from "./cores.ts";
-import { scratchFolder } from "./scratch.ts";
+import { startNginx } from "./nginx.ts";
 
 /** The server behind every proxy: answers each request with 200 and a body of a fixed size. */
 export interface Backend {
@@ -18,7 +16,10 @@ export interface Backend {
  */
 export async function startBackend(kind: "nginx" | "node", bodyBytes: number): Promise<Backend> {
   const port = await freePort();
-  const child = kind === "nginx" ? startNginx(port, bodyBytes) : startNode(port, bodyBytes);
+  const child =
+    kind === "nginx"
+      ? startNginx("nginx", loadCore, answerOnly(port, bodyBytes))
+      : startNode(port, bodyBytes);
   await untilListening(port, child);
   return { port, stop: () => child.stop() };
 }
@@ -28,19 +29,7 @@ function startNode(port: number, bodyBytes: number): Child {
   return startChild(process.execPath, [program, String(port), String(bodyBytes)], { core: loadCore });
 }
 
-function startNginx(port: number, bodyBytes: number): Child {
-  const folder = scratchFolder();
-  writeFileSync(
-    join(folder, "nginx.conf"),
-    `daemon off; master_process off; pid ${folder}/pid; error_log stderr error;
-events { worker_connections 4096; }
-http {
-  access_log off; keepalive_requests 1000000000; keepalive_timeout 600s; tcp_nodelay on;
-  client_body_temp_path ${folder}; proxy_temp_path ${folder};
-  fastcgi_temp_path ${folder}; uwsgi_temp_path ${folder}; scgi_temp_path ${folder};
-  server { listen 127.0.0.1:${port} backlog=4096; location / { default_type text/plain; return 200 "${"x".repeat(bodyBytes)}"; } }
-}
-`,
-  );
-  return startChild("nginx", ["-c", join(folder, "nginx.conf"), "-p", folder], { core: loadCore });
+function answerOnly(port: number, bodyBytes: number): string {
+  const answer = `default_type text/plain; return 200 "${"x".repeat(bodyBytes)}";`;
+  return `server { listen 127.0.0.1:${port} backlog=4096; location / { ${answer} } }`;
 }
