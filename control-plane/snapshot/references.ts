@@ -18,12 +18,14 @@ export function referencesOf(resource: Resource<CompiledVirtualService>): readon
   const { compiled } = resource;
   let references = known.get(compiled);
   if (references === undefined) {
-    const ofTls = (compiled.tls ?? []).flatMap(({ destinations, source }, index) =>
-      destinations.map(({ destination }, place) => ({
-        ...destination,
-        path: `spec.tls[${index}].route[${place}].destination`,
-        source,
-      })),
+    const ofConnections = (["tls", "tcp"] as const).flatMap((field) =>
+      (compiled[field] ?? []).flatMap(({ destinations, source }, index) =>
+        destinations.map(({ destination }, place) => ({
+          ...destination,
+          path: `spec.${field}[${index}].route[${place}].destination`,
+          source,
+        })),
+      ),
     );
     const ofHttp = compiled.http.flatMap((rule, index): Reference[] => {
       const action = rule.route?.action;
@@ -43,7 +45,7 @@ export function referencesOf(resource: Resource<CompiledVirtualService>): readon
         })),
       ];
     });
-    references = [...ofHttp, ...ofTls];
+    references = [...ofHttp, ...ofConnections];
     known.set(compiled, references);
   }
   return references;

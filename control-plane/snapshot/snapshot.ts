@@ -1,26 +1,37 @@
 import type { CircuitBreakerPolicy } from "../../common/model/circuit-breaker.ts";
+import type { EdgeSettings } from "../../common/model/edge.ts";
 import type { Endpoint, Labels } from "../../common/model/endpoint.ts";
 import type { RateLimitRule } from "../../common/model/rate-limit.ts";
+import type {
+  PathNormalization,
+  PathNormalizationMode,
+  PathParametersMode,
+} from "../../common/model/request-entry.ts";
 import type { Route } from "../../common/model/route.ts";
 import type { Service, ServicePort, ServiceReference } from "../../common/model/service.ts";
 import type { Source } from "../../common/model/source.ts";
 import type { CompiledSubset, TrafficPolicy } from "../resources/destination-rule/compiled.ts";
 import type { CompiledServer } from "../resources/gateway/compiled.ts";
+import type { CheckTarget } from "../resources/health-check/compiled.ts";
+import type { ExtensionProvider } from "../resources/mesh-config/compiled.ts";
 import type { Resource, ResourceKey } from "../resources/resource.ts";
 import type { CompiledSidecar, OutboundPolicy } from "../resources/sidecar/compiled.ts";
-import type { CompiledHttpMatch, CompiledTlsRule } from "../resources/virtual-service/compiled.ts";
+import type {
+  CompiledHttpMatch,
+  CompiledTcpRule,
+  CompiledTlsRule,
+} from "../resources/virtual-service/compiled.ts";
+import type { AccessIndex } from "./access-policies.ts";
 import type { DestinationRuleIndex } from "./destination-rules.ts";
 import type { RouteFault, ServiceFault } from "./faults.ts";
 import type { Held, ResourceProblem } from "./problems.ts";
-import type { CheckTarget } from "../resources/health-check/compiled.ts";
-import type { ExtensionProvider } from "../resources/mesh-config/compiled.ts";
 import type { RateLimitIndex } from "./rate-limits.ts";
 import type { ServiceIndex } from "./services.ts";
 import type { VirtualServiceIndex } from "./virtual-services.ts";
 
 export type { LocalityPolicy, TrafficPolicy } from "../resources/destination-rule/compiled.ts";
 export type { CompiledServer } from "../resources/gateway/compiled.ts";
-export type { RuleScope } from "../resources/virtual-service/compiled.ts";
+export type { CompiledConnectionRule, RuleScope } from "../resources/virtual-service/compiled.ts";
 
 /**
  * One frozen, checked picture of the mesh: everything that translate needs, with all joins made. Parts that did not change
@@ -42,6 +53,7 @@ export interface Snapshot {
   readonly sidecars: readonly MeshSidecar[];
   readonly settings: MeshSettings;
   readonly rateLimits: RateLimitIndex;
+  readonly access: AccessIndex;
   /** Changes that would make a reference dangle, and what they wait for. */
   readonly held: readonly Held[];
   /** Everything worth telling about the live resources and the held ones. */
@@ -54,6 +66,24 @@ export interface MeshSettings {
   readonly rootNamespace: string;
   /** For workloads whose Sidecar says nothing about it. */
   readonly outboundPolicy: OutboundPolicy;
+  /** Istio's meshConfig.pathNormalization; absent: base. */
+  readonly pathNormalization?: PathNormalizationMode;
+  /** What `;name=value` in paths becomes at sidecars; absent: it stays. Gateways have `edge`. */
+  readonly pathParameters?: PathParametersMode;
+  /** For gateways; absent: as Envoy advises for edges. */
+  readonly edge?: EdgeRules;
+  /** Whom policies with CUSTOM may ask, by name. */
+  readonly extensionProviders?: ReadonlyMap<string, ExtensionProvider>;
+  /** CIDRs of not-public addresses from which keys of tokens may be fetched. */
+  readonly jwksNetworks?: readonly string[];
+  /** The mesh's own trust domain, then its aliases; absent: cluster.local. */
+  readonly trustDomains?: readonly string[];
+}
+
+/** How gateways treat what strangers send. */
+export interface EdgeRules {
+  readonly settings: EdgeSettings;
+  readonly path: PathNormalization;
 }
 
 export const defaultMeshSettings: MeshSettings = Object.freeze({
@@ -81,6 +111,8 @@ export interface MeshService
   readonly breakers?: readonly ServiceBreaker[];
   /** As above. */
   readonly tcpFaults?: readonly ServiceFault[];
+  /** As above. */
+  readonly healthChecks?: readonly CheckTarget[];
 }
 
 /** A circuit breaker for a service's callers; without subset or port it holds for all of them. */
@@ -106,9 +138,8 @@ export interface MeshVirtualService {
   readonly exportTo: readonly string[];
   readonly rules: readonly MeshRule[];
   readonly tls?: readonly CompiledTlsRule[];
+  readonly tcp?: readonly CompiledTcpRule[];
 }
-  /** As above. */
-  readonly healthChecks?: readonly CheckTarget[];
 
 /** An http rule ready to become routes: one per match. */
 export interface MeshRule {

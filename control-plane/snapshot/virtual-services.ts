@@ -132,10 +132,10 @@ export function virtualServiceProblems(
   return problems;
 }
 
-/** Rules for requests and rules for TLS connections don't meet. */
+/** Rules for requests, for TLS connections and for others don't meet. */
 function overlap(one: MeshVirtualService, other: MeshVirtualService): boolean {
   const bothRoute = one.rules.length > 0 && other.rules.length > 0;
-  return bothRoute || (one.tls !== undefined && other.tls !== undefined);
+  return (["tls", "tcp"] as const).some((field) => one[field] && other[field]) || bothRoute;
 }
 
 /** Warns of delegate rules that no request can reach. */
@@ -181,7 +181,7 @@ function join(
     if (rule.route === undefined) return [];
     return [{ name: rule.name, source: rule.source, matches: rule.matches, route: rule.route }];
   });
-  const { hosts, gateways, exportTo, tls } = root.compiled;
+  const { hosts, gateways, exportTo, tls, tcp } = root.compiled;
   return {
     key: keyOf(root),
     createdAt: root.createdAt,
@@ -190,6 +190,7 @@ function join(
     exportTo,
     rules: rules.map((rule) => withFaults(withLimits(withBreaker(rule, breakers), limits), faults)),
     ...(tls && { tls }),
+    ...(tcp && { tcp }),
   };
 }
 

@@ -72,6 +72,15 @@ function unknownGateways(resource: Resource<CompiledVirtualService>, mesh: Joine
       }
     }
   }
+  for (const field of ["tls", "tcp"] as const) {
+    for (const [index, { matches }] of (resource.compiled[field] ?? []).entries()) {
+      for (const [place, { scope }] of matches.entries()) {
+        for (const gateway of scope.gateways ?? []) {
+          if (!named.has(gateway)) named.set(gateway, `spec.${field}[${index}].match[${place}].gateways`);
+        }
+      }
+    }
+  }
   return [...named]
     .filter(([gateway]) => gateway !== "mesh" && !known.has(gateway))
     .map(([gateway, path]) => {

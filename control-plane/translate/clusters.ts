@@ -105,7 +105,11 @@ function makeCluster(
   const health = healthPolicy(service, subset, port, policy);
   const locality = localityPolicy(policy, health.healthCheck !== undefined);
   const endpoints = locality ? placeEndpoints(open, locality, vantage) : open;
-  const { connectTimeoutMs = defaultConnectTimeoutMs, ...pool } = policy.connectionPool ?? {};
+  const {
+    connectTimeoutMs = defaultConnectTimeoutMs,
+    tcpIdleTimeoutMs: _i,
+    ...pool
+  } = policy.connectionPool ?? {};
   // Istio's PASSTHROUGH: no balancing at all, each request goes to the address that it names.
   const isPassthrough = balancer.kind === "passthrough";
   const discovery: ClusterDiscovery = isPassthrough

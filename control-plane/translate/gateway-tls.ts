@@ -1,13 +1,10 @@
 import type { FilterChain } from "../../common/model/listener.ts";
-import type { ProxyNode } from "../../common/model/node.ts";
 import type { VirtualHost } from "../../common/model/route.ts";
 import { noHeaderOperations } from "../../common/model/route.ts";
-import { gatewayName } from "../snapshot/gateways.ts";
-import { intersect, isVisible } from "../snapshot/hosts.ts";
+import { intersect } from "../snapshot/hosts.ts";
 import type { CompiledServer, MeshGateway, MeshVirtualService } from "../snapshot/snapshot.ts";
-import type { FindService } from "./routes.ts";
-import { referenceName } from "./routes.ts";
-import { scopeFailure } from "./rule-scope.ts";
+import type { ChainContext, ChainMatches } from "./connection-chains.ts";
+import { holdingMatches, ruleChain } from "./connection-chains.ts";
 
 /** A server of a Gateway that a proxy opens. */
 export interface BoundServer {
@@ -24,11 +21,14 @@ export function tlsRouteConfigurationName({ gateway, server }: BoundServer): str
 export class ServerNames {
   readonly #taken = new Set<string>();
 
-  /** Those that were free, or undefined when none was; the empty list is any name. */
-  take(names: readonly string[]): readonly string[] | undefined {
+  /**
+   * Those that were free, or undefined when none was; the empty list is any name. `among`: what else the chains ask for; the same names
+   * may be taken once for each.
+   */
+  take(names: readonly string[], among = ""): readonly string[] | undefined {
     const wanted = names.includes("*") ? ["*"] : names;
-    const free = [...new Set(wanted)].filter((name) => !this.#taken.has(name));
-    for (const name of free) this.#taken.add(name);
+    const free = [...new Set(wanted)].filter((name) => !this.#taken.has(`${name} ${among}`));
+    for (const name of free) this.#taken.add(`${name} ${among}`);
     if (free.length === 0) return undefined;
     return free[0] === "*" ? [] : free;
   }
@@ -42,7 +42,7 @@ export function httpsChain(bound: BoundServer, names: ServerNames): FilterChain 
   const name = tlsRouteConfigurationName(bound);
   return {
     name,
-    ...(serverNames.length > 0 ? { serverNames } : {}),
+    ...(serverNames.length > 0 ? { serverNames } : { transport: "tls" as const }),
     tls,
     http: { statPrefix: name, routes: { kind: "rds", routeConfigName: name } },
   };
@@ -50,40 +50,65 @@ export function httpsChain(bound: BoundServer, names: ServerNames): FilterChain 
 
 /** The chains of a server that passes TLS through: one per match of the `tls` rules that are bound to it, oldest first. */
 export function passthroughChains(
-  { gateway, server }: BoundServer,
+  bound: BoundServer,
   virtuals: readonly MeshVirtualService[],
-  node: ProxyNode,
   names: ServerNames,
-  find: FindService,
+  context: ChainContext,
 ): readonly FilterChain[] {
-  const label = gatewayName(gateway);
-  const place = { node, gateway: label, port: server.port };
-  const bound = virtuals.filter(
-    ({ gateways, exportTo, key }) =>
-      gateways.includes(label) && isVisible(exportTo, key.namespace, node.namespace),
-  );
-  return bound.flatMap(({ key, tls = [] }) =>
-    tls.flatMap(({ matches, destinations }) =>
-      matches.flatMap(({ serverNames, scope }): FilterChain[] => {
-        if (scopeFailure(scope, place) !== undefined) return [];
-        const admitted = server.hosts
-          .filter(({ namespace }) => {
-            const wanted = namespace === "." ? gateway.key.namespace : namespace;
-            return wanted === "*" || wanted === key.namespace;
-          })
-          .flatMap(({ host }) => serverNames.flatMap((name) => intersect(host, name) ?? []));
-        const free = names.take(admitted);
-        if (free === undefined) return [];
-        const name = `tls.${server.port}.${key.namespace}.${key.name}.${free.join(",") || "*"}`;
-        const clusters = destinations.map(({ destination, weight }) => ({
-          cluster: referenceName(destination, server.port, find),
-          weight,
-        }));
-        const tcp = { statPrefix: name, destinations: clusters };
-        return [{ name, ...(free.length > 0 ? { serverNames: free } : {}), tcp }];
-      }),
-    ),
-  );
+  const { port } = bound.server;
+  return holdingMatches(virtuals, "tls", context.place).flatMap((holding): FilterChain[] => {
+    const { serverNames, destinationCidrs = [] } = holding.match;
+    const admitted = admittedNames(bound, holding.owner, serverNames);
+    const free = names.take(admitted, destinationCidrs.join(","));
+    if (free === undefined) return [];
+    const match = {
+      ...(destinationCidrs.length > 0 ? { destinationCidrs } : {}),
+      // For any name: what is not TLS is not meant.
+      ...(free.length > 0 ? { serverNames: free } : { transport: "tls" as const }),
+    };
+    return [ruleChain(`tls.${port}`, holding, match, context)];
+  });
+}
+
+/**
+ * The chains of a server for TCP, or one that ends TLS and passes on what is inside: one per match of the `tcp` rules that are bound to it.
+ * The server's hosts are the server names of the one, and say nothing about connections of the other.
+ */
+export function tcpChains(
+  bound: BoundServer,
+  virtuals: readonly MeshVirtualService[],
+  names: ServerNames,
+  taken: ChainMatches,
+  context: ChainContext,
+): readonly FilterChain[] {
+  const { port, tls, hosts } = bound.server;
+  const serverNames = tls && names.take(hosts.map(({ host }) => host));
+  if (tls !== undefined && serverNames === undefined) return [];
+  return holdingMatches(virtuals, "tcp", context.place).flatMap((holding): FilterChain[] => {
+    const { destinationCidrs = [], sourceCidrs = [] } = holding.match;
+    const match = {
+      ...(destinationCidrs.length > 0 ? { destinationCidrs } : {}),
+      ...(sourceCidrs.length > 0 ? { sourceCidrs } : {}),
+      ...(tls === undefined
+        ? {}
+        : serverNames!.length > 0
+          ? { serverNames: serverNames! }
+          : { transport: "tls" as const }),
+    };
+    if (!taken.take(match)) return [];
+    return [{ ...ruleChain(`tcp.${port}`, holding, match, context), ...(tls && { tls }) }];
+  });
+}
+
+/** Where a VirtualService's server names and a server's hosts overlap. `owner`: `namespace.name` of the VirtualService. */
+function admittedNames({ gateway, server }: BoundServer, owner: string, names: readonly string[]): string[] {
+  const namespace = owner.slice(0, owner.indexOf("."));
+  return server.hosts
+    .filter((host) => {
+      const wanted = host.namespace === "." ? gateway.key.namespace : host.namespace;
+      return wanted === "*" || wanted === namespace;
+    })
+    .flatMap(({ host }) => names.flatMap((name) => intersect(host, name) ?? []));
 }
 
 /** Istio's tls.httpsRedirect: 301 to the same URL with https. */

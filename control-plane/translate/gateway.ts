@@ -5,12 +5,15 @@ import { hasLabels } from "../snapshot/endpoints.ts";
 import { gatewayName } from "../snapshot/gateways.ts";
 import { intersect, isVisible } from "../snapshot/hosts.ts";
 import type { CompiledServer, MeshGateway, MeshVirtualService, Snapshot } from "../snapshot/snapshot.ts";
+import type { ChainContext } from "./connection-chains.ts";
+import { ChainMatches } from "./connection-chains.ts";
 import type { BoundServer } from "./gateway-tls.ts";
 import {
   httpsChain,
   passthroughChains,
   redirectHost,
   ServerNames,
+  tcpChains,
   tlsRouteConfigurationName,
 } from "./gateway-tls.ts";
 import { findHashing } from "./hash-policies.ts";
@@ -67,11 +70,14 @@ export function routeConfigurationName(port: number): string {
 
 function routeConfigurationOf(bound: BoundServer): string | undefined {
   const { protocol, port } = bound.server;
-  if (protocol === "passthrough") return undefined;
+  if (protocol !== "http" && protocol !== "https") return undefined;
   return protocol === "https" ? tlsRouteConfigurationName(bound) : routeConfigurationName(port);
 }
 
-/** All plain servers of a port share one chain; every TLS server has its own, by server name. */
+/**
+ * All plain servers of a port share one chain; every TLS server has its own, by server name, and every match of a rule for connections.
+ * Where plain HTTP and TCP meet, the older server counts: nothing tells them apart.
+ */
 function portChains(
   snapshot: Snapshot,
   node: ProxyNode,
@@ -79,18 +85,30 @@ function portChains(
 ): readonly FilterChain[] {
   const { services } = meshView(snapshot, node);
   const names = new ServerNames();
+  const taken = new ChainMatches();
+  const plain = servers.find(({ server }) => server.protocol === "http" || server.protocol === "tcp");
   const chains = servers.flatMap((bound): readonly FilterChain[] => {
-    if (bound.server.protocol === "https") {
-      const chain = httpsChain(bound, names);
-      return chain === undefined ? [] : [chain];
-    }
-    if (bound.server.protocol !== "passthrough") return [];
-    const virtuals = snapshot.virtualServices.all;
-    return passthroughChains(bound, virtuals, node, names, (hostname) => services.get(hostname));
+    const { protocol, port } = bound.server;
+    if (protocol === "http" || (protocol === "tcp" && plain?.server.protocol !== "tcp")) return [];
+    if (protocol === "https") return [httpsChain(bound, names)].filter((chain) => chain !== undefined);
+    const gateway = gatewayName(bound.gateway);
+    const context: ChainContext = {
+      snapshot,
+      node,
+      place: { node, gateway, port },
+      find: (hostname) => services.get(hostname),
+    };
+    const virtuals = snapshot.virtualServices.all.filter(
+      ({ gateways, exportTo, key }) =>
+        gateways.includes(gateway) && isVisible(exportTo, key.namespace, node.namespace),
+    );
+    if (protocol === "passthrough") return passthroughChains(bound, virtuals, names, context);
+    const admitted = virtuals.filter(
+      (virtual) => admittedHosts(virtual, bound.gateway, bound.server).length > 0,
+    );
+    return tcpChains(bound, admitted, names, taken, context);
   });
-  const plain = servers.find(({ server }) => server.protocol === "http");
-  // Without server names there is nothing to tell plain HTTP and TLS for any name apart; TLS for any name wins.
-  if (plain === undefined || chains.some(({ serverNames }) => serverNames === undefined)) return chains;
+  if (plain === undefined || plain.server.protocol === "tcp") return chains;
   const name = routeConfigurationName(plain.server.port);
   return [{ name, http: { statPrefix: name, routes: { kind: "rds", routeConfigName: name } } }, ...chains];
 }

@@ -123,6 +123,8 @@ function destinationsOf(snapshot: Snapshot, sidecar: MeshSidecar, namespace: str
     const { key, exportTo } = virtual;
     if (!isVisible(exportTo, key.namespace, namespace)) continue;
     if (!virtual.hosts.some((host) => imports(sidecar, key.namespace, host, namespace))) continue;
+    for (const { destinations } of [...(virtual.tls ?? []), ...(virtual.tcp ?? [])])
+      for (const { destination } of destinations) hosts.add(destination.host);
     for (const { route } of virtual.rules) {
       if (route.action.kind !== "forward") continue;
       for (const { destination } of [...route.action.destinations, ...route.action.mirrors])

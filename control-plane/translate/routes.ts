@@ -164,7 +164,7 @@ function translateAction(
  * A destination without a port means the service's only one, else the port that the request came to (Istio), else 80,
  * else the service's first HTTP port.
  */
-function portOf(
+export function portOf(
   { host, port }: ServiceReference,
   requestPort: number | undefined,
   find: FindService,

@@ -26,7 +26,11 @@ export const connectionPoolField = z.strictObject({
       maxConnectionDuration: durationField(1)
         .optional()
         .describe("After it a connection takes no further request. Default: no limit."),
-      idleTimeout: notYet("use connectionPool.http.idleTimeout"),
+      idleTimeout: durationField()
+        .optional()
+        .describe(
+          "Of connections whose bytes are passed on: how long nothing may come from either side. Default 1h; 0s: for ever.",
+        ),
     })
     .optional(),
   http: z
@@ -71,6 +75,8 @@ export const retryBudgetField = z.strictObject({
 
 export interface CompiledConnectionPool extends ConnectionPool {
   readonly connectTimeoutMs?: number;
+  /** For TCP; belongs to the chains that send to the cluster. */
+  readonly tcpIdleTimeoutMs?: number;
 }
 
 export function compileConnectionPool({
@@ -85,6 +91,7 @@ export function compileConnectionPool({
     ...present("maxRetries", http?.maxRetries || undefined),
     ...present("maxRequestsPerConnection", http?.maxRequestsPerConnection || undefined),
     ...present("idleTimeoutMs", durationMs(http?.idleTimeout)),
+    ...present("tcpIdleTimeoutMs", durationMs(tcp?.idleTimeout)),
     ...present("maxConnectionDurationMs", durationMs(tcp?.maxConnectionDuration)),
     ...present("tcpKeepalive", tcp?.tcpKeepalive && compileKeepalive(tcp.tcpKeepalive)),
   };

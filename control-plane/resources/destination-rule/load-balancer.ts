@@ -27,7 +27,19 @@ const consistentHash = z.strictObject({
         .describe(
           "A request without the cookie gets one that lives so long; 0s: a session cookie. Absent: none.",
         ),
-      attributes: notYet(),
+      attributes: z
+        .array(
+          z.strictObject({
+            name: z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, "is not the name of a cookie attribute"),
+            value: z
+              .string()
+              .regex(/^[^;\x00-\x1f\x7f]*$/, "can't stand in a cookie")
+              .optional()
+              .describe("Absent: the name alone, such as Secure."),
+          }),
+        )
+        .optional()
+        .describe("More of a cookie that the proxy makes, such as SameSite: Lax; it is HttpOnly always."),
     })
     .optional(),
   useSourceIp: z.boolean().optional(),
@@ -138,6 +150,12 @@ function validateHash(input: Input["consistentHash"]): FieldProblem[] {
     const path = ["maglev", "tableSize"];
     problems.push({ path, why: `${tableSize} is not a prime`, hint: "use 65537, or another prime" });
   }
+  for (const [index, { name }] of (httpCookie?.attributes ?? []).entries()) {
+    if (!["max-age", "path", "httponly"].includes(name.toLowerCase())) continue;
+    const path = ["httpCookie", "attributes", index, "name"];
+    const hint = name.toLowerCase() === "httponly" ? "remove it" : "use httpCookie.ttl and httpCookie.path";
+    problems.push({ path, why: `the proxy writes ${name} itself`, hint });
+  }
   if (input.minimumRingSize !== undefined) {
     const path = ["minimumRingSize"];
     problems.push({ path, severity: "warning", why: "is deprecated", hint: "use ringHash.minimumRingSize" });
@@ -163,13 +181,16 @@ function compileKey(input: NonNullable<Input["consistentHash"]>): HashPolicy | u
   const { httpHeaderName, httpCookie, useSourceIp, httpQueryParameterName } = input;
   if (httpHeaderName !== undefined) return { kind: "header", name: httpHeaderName.toLowerCase() };
   if (httpCookie !== undefined) {
-    const { name, path, ttl } = httpCookie;
+    const { name, path, ttl, attributes = [] } = httpCookie;
     const ttlMs = durationMs(ttl);
     return {
       kind: "cookie",
       name,
       ...(path === undefined ? {} : { path }),
       ...(ttlMs === undefined ? {} : { ttlMs }),
+      ...(attributes.length > 0 && {
+        attributes: attributes.map(({ name, value = "" }) => [name, value] as const),
+      }),
     };
   }
   if (httpQueryParameterName !== undefined) return { kind: "query-parameter", name: httpQueryParameterName };

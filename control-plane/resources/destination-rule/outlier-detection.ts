@@ -2,7 +2,6 @@ import { z } from "zod";
 import type { OutlierDetection } from "../../../common/model/outlier-detection.ts";
 import { defaultOutlierDetection } from "../../../common/model/outlier-detection.ts";
 import { durationField, durationMs } from "../fields/duration.ts";
-import { notYet } from "../fields/not-yet.ts";
 import { countField, integerField } from "../fields/numbers.ts";
 
 const percent = integerField("a percentage", 0, 100);
@@ -32,15 +31,26 @@ export const outlierDetectionField = z.strictObject({
   minHealthPercent: percent
     .optional()
     .describe("With fewer healthy endpoints than this, ejections are ignored; default 0."),
-  consecutiveErrors: notYet("use consecutive5xxErrors or consecutiveGatewayErrors"),
-  outlierDetectionHttpErrorCodes: notYet(),
+  consecutiveErrors: countField
+    .optional()
+    .describe("Deprecated: consecutiveGatewayErrors with consecutive5xxErrors off, as Istio took it."),
+  outlierDetectionHttpErrorCodes: z
+    .array(integerField("an HTTP status", 100, 599))
+    .min(1)
+    .optional()
+    .describe(
+      "The statuses that count as errors, in place of 500 to 599; those but 502 to 504 count as a 500.",
+    ),
 });
 
 export function compileOutlierDetection(input: z.infer<typeof outlierDetectionField>): OutlierDetection {
   const usual = defaultOutlierDetection;
+  const { consecutiveErrors, outlierDetectionHttpErrorCodes: errorStatuses } = input;
   return {
-    consecutive5xx: input.consecutive5xxErrors ?? usual.consecutive5xx,
-    consecutiveGatewayErrors: input.consecutiveGatewayErrors ?? usual.consecutiveGatewayErrors,
+    consecutive5xx:
+      input.consecutive5xxErrors ?? (consecutiveErrors === undefined ? usual.consecutive5xx : 0),
+    consecutiveGatewayErrors:
+      input.consecutiveGatewayErrors ?? consecutiveErrors ?? usual.consecutiveGatewayErrors,
     splitLocalOrigin: input.splitExternalLocalOriginErrors ?? usual.splitLocalOrigin,
     consecutiveLocalOriginFailures:
       input.consecutiveLocalOriginFailures ?? usual.consecutiveLocalOriginFailures,
@@ -49,5 +59,6 @@ export function compileOutlierDetection(input: z.infer<typeof outlierDetectionFi
     // Protobuf cannot tell 0 from absent here, so Istio gives Envoy's default.
     maxEjectionPercent: input.maxEjectionPercent || usual.maxEjectionPercent,
     minHealthPercent: input.minHealthPercent ?? usual.minHealthPercent,
+    ...(errorStatuses && { errorStatuses }),
   };
 }

@@ -63,6 +63,24 @@ function validateFields(fields: PolicyFields): FieldProblem[] {
       hint: "set that too, or remove it",
     });
   }
+  if (outlier?.consecutiveErrors !== undefined) {
+    const path = ["outlierDetection", "consecutiveErrors"];
+    const other = (["consecutive5xxErrors", "consecutiveGatewayErrors"] as const).find(
+      (name) => outlier[name] !== undefined,
+    );
+    if (other !== undefined) problems.push({ path, why: `stands beside ${other}`, hint: `keep ${other}` });
+    else
+      problems.push({
+        path,
+        severity: "warning",
+        why: "is deprecated",
+        hint: "use consecutiveGatewayErrors or consecutive5xxErrors",
+      });
+  }
+  if (outlier !== undefined && fields.loadBalancer?.simple === "PASSTHROUGH") {
+    const why = "has no effect with PASSTHROUGH: whoever names an address gets that one";
+    problems.push({ path: ["outlierDetection"], severity: "warning", why, hint: "remove one of the two" });
+  }
   return problems;
 }
 

@@ -1,7 +1,8 @@
+import type { ServiceProtocol } from "../../../common/model/service.ts";
 import { compileLabels } from "../fields/labels.ts";
 import { protocolOf } from "../fields/protocol.ts";
 import type { SpecContext } from "../kind.ts";
-import type { CompiledGateway, ServerHost } from "./compiled.ts";
+import type { CompiledGateway, CompiledServer, ServerHost } from "./compiled.ts";
 import type { GatewaySpec } from "./schema.ts";
 import { compileServerTls } from "./tls.ts";
 
@@ -11,11 +12,10 @@ export function compileGateway(spec: GatewaySpec, context: SpecContext): Compile
     selector: compileLabels(spec.selector),
     servers: spec.servers.map((server, index) => {
       const tls = compileServerTls(server.tls);
-      const isPlain = protocolOf(server.port.protocol) === "http";
       return {
         port: server.port.number,
         name: server.port.name,
-        protocol: isPlain ? "http" : tls === undefined ? "passthrough" : "https",
+        protocol: compileProtocol(protocolOf(server.port.protocol), tls !== undefined),
         ...(tls && { tls }),
         ...(server.tls?.httpsRedirect ? { httpsRedirect: true as const } : {}),
         hosts: server.hosts.map(compileServerHost),
@@ -23,6 +23,15 @@ export function compileGateway(spec: GatewaySpec, context: SpecContext): Compile
       };
     }),
   };
+}
+
+function compileProtocol(
+  protocol: ServiceProtocol | undefined,
+  endsTls: boolean,
+): CompiledServer["protocol"] {
+  if (protocol === "http") return "http";
+  if (protocol === "https" || protocol === "tls") return endsTls ? protocol : "passthrough";
+  return "tcp";
 }
 
 /** Without a namespace, VirtualServices of every namespace may bind (Istio). Short names are not resolved here. */

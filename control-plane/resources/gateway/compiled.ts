@@ -12,9 +12,12 @@ export interface CompiledGateway {
 export interface CompiledServer {
   readonly port: number;
   readonly name: string;
-  /** `passthrough`: TLS connections whose bytes go on as they are, by their server name. */
-  readonly protocol: "http" | "https" | "passthrough";
-  /** With `https`. */
+  /**
+   * `passthrough`: TLS connections whose bytes go on as they are, by their server name. `tcp`: any connections, whose bytes go on.
+   * `tls`: TLS ends here, and the bytes inside go on.
+   */
+  readonly protocol: "http" | "https" | "passthrough" | "tcp" | "tls";
+  /** With `https` and `tls`. */
   readonly tls?: ServerTls;
   /** Every request is sent to https. */
   readonly httpsRedirect?: true;

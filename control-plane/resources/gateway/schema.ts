@@ -4,7 +4,7 @@ import { labelsField } from "../fields/labels.ts";
 import { isDnsLabel } from "../fields/names.ts";
 import { notYet } from "../fields/not-yet.ts";
 import { portField } from "../fields/numbers.ts";
-import { protocolOf, protocols } from "../fields/protocol.ts";
+import { protocolOf } from "../fields/protocol.ts";
 import { portNameField } from "../fields/workload-endpoint.ts";
 import { serverTlsField } from "./tls.ts";
 
@@ -19,15 +19,14 @@ const serverHost = z.string().superRefine((text, context) => {
   if (wrong) context.addIssue({ code: "custom", message: wrong.why, params: { hint: wrong.hint } });
 });
 
+/** What the bytes of MONGO, MYSQL and REDIS mean is not looked at: they are TCP. */
+const serverProtocols = ["http", "https", "tls", "tcp", "mongo", "mysql", "redis"];
+
 const serverProtocol = z.string().superRefine((text, context) => {
-  if (["http", "https", "tls"].includes(protocolOf(text) ?? "")) return;
+  if (serverProtocols.includes(protocolOf(text) ?? "")) return;
   const known = protocolOf(text) !== undefined || text.toUpperCase() === "HTTP3";
   const message = known ? `${text} is not supported yet` : `${JSON.stringify(text)} is not a protocol`;
-  const later = protocols.map((protocol) => protocol.toUpperCase());
-  const others = later.filter((name) => !["HTTP", "HTTPS", "TLS"].includes(name)).join(", ");
-  const hint = known
-    ? "use HTTP, HTTPS or TLS"
-    : `use HTTP, HTTPS or TLS (Istio's others, ${others}, come later)`;
+  const hint = `one of ${serverProtocols.map((name) => name.toUpperCase()).join(", ")}`;
   context.addIssue({ code: "custom", message, params: { hint } });
 });
 

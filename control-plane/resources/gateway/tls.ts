@@ -51,10 +51,17 @@ export function validateServerTls(protocol: string, tls: ServerTlsInput | undefi
   const report = (field: string, why: string, hint: string) =>
     problems.push({ path: field === "" ? ["tls"] : ["tls", field], why, hint });
   const files = ["serverCertificate", "privateKey", "caCertificates"] as const;
-  if (protocol === "http") {
+  if (protocol !== "https" && protocol !== "tls") {
+    const name = protocol.toUpperCase();
     for (const field of ["mode", ...files] as const)
       if (tls?.[field] !== undefined)
-        report(field, "has no use on an HTTP server", "set the protocol to HTTPS, or remove it");
+        report(
+          field,
+          `has no use on a server for ${name}`,
+          `set the protocol to ${protocol === "http" ? "HTTPS" : "TLS"}, or remove it`,
+        );
+    if (protocol !== "http" && tls?.httpsRedirect)
+      report("httpsRedirect", `has no use on a server for ${name}`, "put it on an HTTP server");
     return problems;
   }
   if (tls === undefined) {
@@ -66,8 +73,6 @@ export function validateServerTls(protocol: string, tls: ServerTlsInput | undefi
   const used = tls.mode ?? "PASSTHROUGH";
   const wanted: readonly string[] =
     used === "PASSTHROUGH" ? [] : used === "MUTUAL" ? files : ["serverCertificate", "privateKey"];
-  if (protocol === "tls" && used !== "PASSTHROUGH")
-    report("mode", `${used} on a TLS server is not supported yet`, "use PASSTHROUGH, or protocol HTTPS");
   for (const field of files) {
     if (tls[field] === undefined && wanted.includes(field))
       report(field, `is missing: ${used} needs it`, "give the path of a PEM file");

@@ -9,6 +9,7 @@ import type { SpecContext } from "../kind.ts";
 import { compileAction } from "./compile-action.ts";
 import type { CompiledHttpMatch, CompiledHttpRule, CompiledVirtualService, RuleScope } from "./compiled.ts";
 import type { HttpMatch, HttpRule, VirtualServiceSpec } from "./schema.ts";
+import { compileTcpRule } from "./tcp.ts";
 import { compileTlsRule } from "./tls.ts";
 
 export function compileVirtualService(
@@ -24,6 +25,9 @@ export function compileVirtualService(
     http: (spec.http ?? []).map((rule, index) => compileRule(rule, index, context)),
     ...(spec.tls && spec.tls.length > 0
       ? { tls: spec.tls.map((rule, index) => compileTlsRule(rule, index, context)) }
+      : {}),
+    ...(spec.tcp && spec.tcp.length > 0
+      ? { tcp: spec.tcp.map((rule, index) => compileTcpRule(rule, index, context)) }
       : {}),
   };
 }

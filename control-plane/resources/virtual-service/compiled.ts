@@ -14,17 +14,37 @@ export interface CompiledVirtualService {
   readonly http: readonly CompiledHttpRule[];
   /** Absent when there is none. */
   readonly tls?: readonly CompiledTlsRule[];
+  /** Absent when there is none. */
+  readonly tcp?: readonly CompiledTcpRule[];
 }
 
-/** One entry of `tls`: connections for these server names go to these services. */
-export interface CompiledTlsRule {
+/** What a connection must be for a `tcp` or `tls` rule, besides its server name. */
+export interface ConnectionMatch {
+  /** Addresses or CIDRs that it was meant for. */
+  readonly destinationCidrs?: readonly string[];
+  readonly scope: RuleScope;
+}
+
+/** One entry of `tcp` or `tls`: connections of any of the matches go to these services. */
+export interface CompiledConnectionRule {
   readonly source: Source;
-  readonly matches: readonly {
+  /** At least one. */
+  readonly matches: readonly ConnectionMatch[];
+  readonly destinations: readonly { readonly destination: ServiceReference; readonly weight: number }[];
+}
+
+export interface CompiledTlsRule extends CompiledConnectionRule {
+  readonly matches: readonly (ConnectionMatch & {
     /** Exact, `*.suffix` or `*`; lower case. */
     readonly serverNames: readonly string[];
-    readonly scope: Pick<RuleScope, "gateways" | "port">;
-  }[];
-  readonly destinations: readonly { readonly destination: ServiceReference; readonly weight: number }[];
+  })[];
+}
+
+export interface CompiledTcpRule extends CompiledConnectionRule {
+  readonly matches: readonly (ConnectionMatch & {
+    /** Addresses or CIDRs that it comes from. */
+    readonly sourceCidrs?: readonly string[];
+  })[];
 }
 
 /** One entry of `http`. Without matches it has one that matches everything. */

@@ -13,6 +13,7 @@ import { presenceMatchField, stringMatchField, withoutHeaderMatchField } from ".
 import { corsPolicyField } from "./cors.ts";
 import { faultField } from "./fault.ts";
 import { retriesField } from "./retries.ts";
+import { tcpRule } from "./tcp.ts";
 import { tlsRule } from "./tls.ts";
 
 const pseudoHeaders = new Set([":method", ":scheme", ":authority", ":path"]);
@@ -132,9 +133,12 @@ export const virtualServiceSpec = z.strictObject({
     .array(tlsRule)
     .optional()
     .describe(
-      "For gateway servers with PASSTHROUGH: connections go on by the server name (SNI) that they ask for.",
+      "Where TLS is passed on: connections go by the server name (SNI) that they ask for. For sidecars, and gateway servers with PASSTHROUGH.",
     ),
-  tcp: notYet("routes for TCP connections come later"),
+  tcp: z
+    .array(tcpRule)
+    .optional()
+    .describe("For ports that speak neither HTTP nor passed-on TLS. The first rule that matches decides."),
   exportTo: exportToField.optional(),
 });
 

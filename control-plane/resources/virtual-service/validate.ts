@@ -4,6 +4,7 @@ import { validateExportTo } from "../fields/export-to.ts";
 import { authoritiesOf } from "../fields/header-operations.ts";
 import type { SpecContext } from "../kind.ts";
 import type { HttpRule, VirtualServiceSpec } from "./schema.ts";
+import { validateTcpRule } from "./tcp.ts";
 import { validateTlsRule } from "./tls.ts";
 import { validateAction } from "./validate-action.ts";
 import { validateMirrors, validateRoute } from "./validate-route.ts";
@@ -17,6 +18,7 @@ export function validateVirtualService(spec: VirtualServiceSpec, context: SpecCo
     ...(spec.tls ?? []).flatMap((rule, index) =>
       below(["tls", index], validateTlsRule(rule, spec.hosts ?? [])),
     ),
+    ...(spec.tcp ?? []).flatMap((rule, index) => below(["tcp", index], validateTcpRule(rule))),
     ...(spec.http ?? []).flatMap((rule, index) => below(["http", index], validateRule(rule, isDelegate))),
   ];
 }
@@ -46,10 +48,16 @@ function validateHosts(spec: VirtualServiceSpec, isDelegate: boolean): FieldProb
       "give hosts, or remove gateways",
     );
   }
-  if ((spec.http ?? []).length + (spec.tls ?? []).length === 0)
-    report(["http"], "has no rules", "give at least one http rule");
-  if (isDelegate && (spec.tls ?? []).length > 0)
-    report(["tls"], "a delegate has http rules only", "give hosts, or remove tls");
+  const connections = (["tls", "tcp"] as const).filter((field) => (spec[field] ?? []).length > 0);
+  if ((spec.http ?? []).length === 0 && connections.length === 0)
+    report(
+      [spec.tcp ? "tcp" : spec.tls ? "tls" : "http"],
+      "has no rules",
+      "give at least one http, tls or tcp rule",
+    );
+  if (isDelegate)
+    for (const field of connections)
+      report([field], "a delegate has http rules only", `give hosts, or remove ${field}`);
   return problems;
 }
 
