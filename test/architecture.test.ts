@@ -130,6 +130,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   "prom-client": ["proxy/telemetry", "control-plane/admin", "control-plane"],
   undici: ["cli"],
   commander: ["cli"],
+  koffi: ["proxy/net/original-destination.ts"],
   "http-proxy": ["bench/peers"],
 };
 
