@@ -2,13 +2,12 @@ import type { MeshError } from "../../errors.ts";
 import { meshError } from "../../errors.ts";
 import type { HttpServerSettings } from "../http-server.ts";
 import { knownMethod } from "../methods.ts";
-import { parseContentLength } from "./content-length.ts";
 import { endsInTab, fieldCount, fieldMarks, scanFields } from "./field-section.ts";
 import type { Framing } from "./framing.ts";
 import type { ConnectionOptions } from "./hop-by-hop.ts";
-import { noConnectionOptions, parseConnection, removeNominated } from "./hop-by-hop.ts";
 import { CR, HASH, isTargetOctet, isTokenOctet, LF, SP } from "./octets.ts";
 import { readTarget } from "./request-target.ts";
+import { SharedFields } from "./shared-fields.ts";
 import { chooseUpgrade } from "./upgrade.ts";
 
 /** A complete, checked request head, hop-by-hop fields already taken out of `fields`. */
@@ -90,11 +89,8 @@ function buildHead(
   const text = bytes.toString("latin1", fieldsStart, end);
   const marks = fieldMarks;
   const last = fieldCount * 4;
-  const fields: string[] = [];
+  const shared = new SharedFields();
   let host: string | undefined;
-  let contentLength = -1;
-  let transferEncoding: string | undefined;
-  let connectionValue: string | undefined;
   let upgradeValue: string | undefined;
   let expect: string | undefined;
   for (let mark = 0; mark < last; mark += 4) {
@@ -104,7 +100,7 @@ function buildHead(
       case 2:
         // Only `trailers` has a meaning across a proxy (RFC 9110 10.1.4); gRPC depends on it.
         if (name.toLowerCase() === "te") {
-          if (/(?:^|,)[ \t]*trailers[ \t]*(?:,|$)/i.test(value)) fields.push(name, "trailers");
+          if (/(?:^|,)[ \t]*trailers[ \t]*(?:,|$)/i.test(value)) shared.raw.push(name, "trailers");
           continue;
         }
         break;
@@ -124,45 +120,18 @@ function buildHead(
           continue;
         }
         break;
-      case 10: {
-        const lower = name.toLowerCase();
-        if (lower === "connection") {
-          connectionValue = connectionValue === undefined ? value : `${connectionValue},${value}`;
-          continue;
-        }
-        if (lower === "keep-alive") continue;
+      case 10:
+        if (name.toLowerCase() === "keep-alive") continue;
         break;
-      }
-      case 14: {
-        const lower = name.toLowerCase();
-        if (lower === "content-length") {
-          const length = parseContentLength(value);
-          if (length === -1) throw meshError("bad_request", "http1.invalid_content_length");
-          if (contentLength !== -1) throw meshError("bad_request", "http1.duplicate_content_length");
-          contentLength = length;
-          fields.push(name, String(length));
-          continue;
-        }
-        if (lower === "http2-settings") continue;
-        break;
-      }
-      case 16:
-        if (name.toLowerCase() === "proxy-connection") continue;
-        break;
-      case 17:
-        if (name.toLowerCase() === "transfer-encoding") {
-          if (transferEncoding !== undefined || endsInTab(text, marks[mark + 3]! - fieldsStart)) {
-            throw meshError("bad_request", "http1.invalid_transfer_encoding");
-          }
-          transferEncoding = value;
-          continue;
-        }
+      case 14:
+        if (name.toLowerCase() === "http2-settings") continue;
         break;
     }
-    fields.push(name, value);
+    shared.add(name, value, name.length === 17 && endsInTab(text, marks[mark + 3]! - fieldsStart));
   }
 
   // 3. What the fields say together.
+  const { raw: fields, transferEncoding, contentLength } = shared;
   if (transferEncoding !== undefined) checkTransferEncoding(transferEncoding, contentLength, minor);
   if (minor === 0) throw meshError("upgrade_required", "http1.http_1_0");
   if (method === "CONNECT") throw meshError("method_not_allowed", "http1.connect_not_allowed");
@@ -170,8 +139,7 @@ function buildHead(
     throw meshError("expectation_failed", "http1.unknown_expectation");
   }
   if (host === undefined) throw meshError("bad_request", "http1.missing_host");
-  const connection = connectionValue === undefined ? noConnectionOptions : parseConnection(connectionValue);
-  if (connection.nominated !== undefined) removeNominated(fields, connection.nominated);
+  const connection = shared.settleConnection();
   const framing = transferEncoding !== undefined ? "chunked" : contentLength === -1 ? 0 : contentLength;
 
   const { authority, path } = readTarget(method, target, host);

@@ -1,10 +1,9 @@
 import { meshError } from "../../errors.ts";
-import { parseContentLength } from "./content-length.ts";
 import { endsInTab, fieldCount, fieldMarks, scanFields } from "./field-section.ts";
 import type { Framing } from "./framing.ts";
 import type { ConnectionOptions } from "./hop-by-hop.ts";
-import { noConnectionOptions, parseConnection, removeNominated } from "./hop-by-hop.ts";
 import { CR, isFieldOctet, LF, SP } from "./octets.ts";
+import { SharedFields } from "./shared-fields.ts";
 
 /** A complete, checked response head, hop-by-hop fields already taken out of `fields`. */
 export interface ResponseHead {
@@ -91,10 +90,7 @@ function buildHead(
   const text = bytes.toString("latin1", fieldsStart, end);
   const marks = fieldMarks;
   const last = fieldCount * 4;
-  const fields: string[] = [];
-  let contentLength = -1;
-  let transferEncoding: string | undefined;
-  let connectionValue: string | undefined;
+  const shared = new SharedFields();
   let keepAliveSeconds: number | undefined;
   let upgrade: string | undefined;
   for (let mark = 0; mark < last; mark += 4) {
@@ -107,54 +103,24 @@ function buildHead(
           continue;
         }
         break;
-      case 10: {
-        const lower = name.toLowerCase();
-        if (lower === "connection") {
-          connectionValue = connectionValue === undefined ? value : `${connectionValue},${value}`;
-          continue;
-        }
-        if (lower === "keep-alive") {
+      case 10:
+        if (name.toLowerCase() === "keep-alive") {
           const hint = /(?:^|[,\s])timeout=([0-9]{1,7})(?:[,\s]|$)/i.exec(value);
           if (hint !== null) keepAliveSeconds = Number(hint[1]);
           continue;
         }
         break;
-      }
-      case 14:
-        if (name.toLowerCase() === "content-length") {
-          const length = parseContentLength(value);
-          if (length === -1) throw meshError("bad_request", "http1.invalid_content_length");
-          if (contentLength !== -1) throw meshError("bad_request", "http1.duplicate_content_length");
-          contentLength = length;
-          fields.push(name, String(length));
-          continue;
-        }
-        break;
-      case 16:
-        if (name.toLowerCase() === "proxy-connection") continue;
-        break;
-      case 17:
-        if (name.toLowerCase() === "transfer-encoding") {
-          if (
-            transferEncoding !== undefined ||
-            value.toLowerCase() !== "chunked" ||
-            endsInTab(text, marks[mark + 3]! - fieldsStart) ||
-            minor === 0
-          ) {
-            throw meshError("bad_request", "http1.invalid_transfer_encoding");
-          }
-          transferEncoding = value;
-          continue;
-        }
-        break;
     }
-    fields.push(name, value);
+    shared.add(name, value, name.length === 17 && endsInTab(text, marks[mark + 3]! - fieldsStart));
+  }
+  const { raw: fields, transferEncoding, contentLength } = shared;
+  if (transferEncoding !== undefined && (transferEncoding.toLowerCase() !== "chunked" || minor === 0)) {
+    throw meshError("bad_request", "http1.invalid_transfer_encoding");
   }
   if (transferEncoding !== undefined && contentLength !== -1) {
     throw meshError("bad_request", "http1.content_length_with_transfer_encoding");
   }
-  const connection = connectionValue === undefined ? noConnectionOptions : parseConnection(connectionValue);
-  if (connection.nominated !== undefined) removeNominated(fields, connection.nominated);
+  const connection = shared.settleConnection();
   const framing = responseFraming(status, toHead, transferEncoding !== undefined, contentLength);
   return {
     status,
