@@ -17,6 +17,7 @@ import { runUntilSignal } from "./run.ts";
 import { XdsServer } from "./serve/server.ts";
 import type { FilesSource } from "./sources/files.ts";
 import { createFilesSource } from "./sources/files.ts";
+import { LeaseLedger } from "./serve/lease-ledger.ts";
 import { ConfigChanges } from "./status/config-changes.ts";
 import { KnownProxies } from "./status/known-proxies.ts";
 import type { StateFolder } from "./store/state-folder.ts";
@@ -78,7 +79,9 @@ export async function startControlPlane(
     events: {
       connected: ({ node, client }) => {
         known.connected(node);
+  const leases = new LeaseLedger(clock);
         log.debug(`${node.name}.${node.namespace} connected`, { id: node.id, client });
+    leases,
       },
       disconnected: ({ node }) => {
         known.disconnected(node);

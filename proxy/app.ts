@@ -52,6 +52,7 @@ import type { Log } from "./telemetry/log.ts";
 import { createLog } from "./telemetry/log.ts";
 import { OutageLog } from "./telemetry/outage-log.ts";
 import { createTelemetry } from "./telemetry-set.ts";
+import { LeaseClient } from "./xds/lease-client.ts";
 import type { ResourceSink, ResourceType, ResourceUpdate } from "./xds/resource-update.ts";
 import type { XdsClientEvents } from "./xds/stream.ts";
 import { XdsClient } from "./xds/stream.ts";
@@ -150,7 +151,8 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
   const circuits = new CircuitSet(clock);
   const faults = new ActiveFaults();
   const access: AccessParts = { counts: new AccessCounts() };
-  const limiters = new LimiterSet(clock);
+  const limiters: LimiterSet = new LimiterSet(clock, () => leases.askSoon());
+  const leases = new LeaseClient({ proxy: node.id, limits: () => limiters.shared, clock });
   const nestedRetries = new NestedRetries();
   const retryBudgets = new RetryBudgets(clock, (cluster) => clusters.get(cluster)?.config);
   const context: FilterContext = {
@@ -266,6 +268,7 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
 
   const admin = new AdminServer({
     node,
+    limits: () => limiters,
     readiness,
     config: () => state.current,
     clusters: () => clusters,
@@ -288,6 +291,7 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
   }
   if (settings.controlPlane !== undefined) {
     xds = new XdsClient({
+      leases,
       servers: [settings.controlPlane],
       node,
       version: settings.version,

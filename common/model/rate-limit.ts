@@ -12,9 +12,11 @@ export interface RateLimitRule {
   readonly burst: number;
   /** Buckets at once; further keys share one. */
   readonly maxKeys: number;
+  /** All proxies together: each goes by the share that the control plane leases to it. Absent: each proxy counts for itself. */
+  readonly global?: true;
 }
 
 /** `path` is without the query. What a request lacks counts as an empty value. */
 export type RateLimitKeyPart =
   | { readonly kind: "header" | "query"; readonly name: string }
-  | { readonly kind: "path" | "method" | "host" | "source-address" | "source-workload" };
+  | { readonly kind: "path" | "method" | "host" | "source-address" | "source-workload" | "source-identity" };

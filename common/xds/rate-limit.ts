@@ -33,7 +33,9 @@ function ruleFromJson(json: Json): RateLimitRule | undefined {
   if (name === undefined || !isList(parts)) return undefined;
   if (!requests || !perMs || !burst || !maxKeys) return undefined;
   const key = parts.map(partFromJson).filter((part) => part !== undefined);
-  return key.length === parts.length ? { name, key, requests, perMs, burst, maxKeys } : undefined;
+  if (key.length !== parts.length) return undefined;
+  const isGlobal = member(json, "global") === true;
+  return { name, key, requests, perMs, burst, maxKeys, ...(isGlobal && { global: true }) };
 }
 
 function partFromJson(json: Json): RateLimitKeyPart | undefined {
@@ -48,6 +50,7 @@ function partFromJson(json: Json): RateLimitKeyPart | undefined {
     case "host":
     case "source-address":
     case "source-workload":
+    case "source-identity":
       return { kind };
     default:
       return undefined;

@@ -106,22 +106,33 @@ const retry = record<NonNullable<Extract<Route["action"], { kind: "forward" }>["
   ["perTryTimeoutMs", "mayRepeatHost"],
 );
 const named = fc.constantFrom("header" as const, "query" as const);
-const rateLimit: fc.Arbitrary<RateLimitRule> = fc.record({
-  name: word,
-  key: fc.array(
-    fc.oneof(
-      fc.record({ kind: named, name: word }),
-      fc.record({
-        kind: fc.constantFrom("path", "method", "host", "source-address", "source-workload"),
-      }) as fc.Arbitrary<RateLimitKeyPart>,
+const rateLimit = record<RateLimitRule>(
+  {
+    name: word,
+    key: fc.array(
+      fc.oneof(
+        fc.record({ kind: named, name: word }),
+        fc.record({
+          kind: fc.constantFrom(
+            "path",
+            "method",
+            "host",
+            "source-address",
+            "source-workload",
+            "source-identity",
+          ),
+        }) as fc.Arbitrary<RateLimitKeyPart>,
+      ),
+      { maxLength: 3 },
     ),
-    { maxLength: 3 },
-  ),
-  requests: fc.integer({ min: 1, max: 1e9 }),
-  perMs: ms,
-  burst: fc.integer({ min: 1, max: 1e9 }),
-  maxKeys: fc.integer({ min: 1, max: 1e6 }),
-});
+    requests: fc.integer({ min: 1, max: 1e9 }),
+    perMs: ms,
+    burst: fc.integer({ min: 1, max: 1e9 }),
+    maxKeys: fc.integer({ min: 1, max: 1e6 }),
+    global: fc.constant(true as const),
+  },
+  ["global"],
+);
 const fallback: fc.Arbitrary<BreakerFallback> = fc.oneof(
   fc.record({
     kind: fc.constant("direct-response" as const),

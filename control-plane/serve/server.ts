@@ -9,10 +9,13 @@ import type {
   DiscoveryResponse,
 } from "../../common/xds/ads.ts";
 import { aggregatedDiscoveryService } from "../../common/xds/ads.ts";
+import { leaseService } from "../../common/xds/lease-service.ts";
 import type { ProxyPeer } from "../../common/xds/node.ts";
 import type { ResourceKind } from "../../common/xds/type-url.ts";
 import type { NackRecord } from "./acks.ts";
 import { deltaResponder, takeDeltaRequest } from "./delta.ts";
+import { answerLeaseCalls } from "./lease-calls.ts";
+import type { LeaseLedger } from "./lease-ledger.ts";
 import { Outgoing } from "./outgoing.ts";
 import type { ProxyStatus } from "./proxy-status.ts";
 import { proxyStatus } from "./proxy-status.ts";
@@ -30,6 +33,8 @@ export interface XdsServerParts {
   /** The version of the snapshot that `source` serves when the server starts. */
   readonly version: string;
   readonly events?: XdsServerEvents;
+  /** Divides the limits that proxies share; absent: they go by their own parts. */
+  readonly leases?: LeaseLedger;
   readonly limits?: Partial<XdsServerLimits>;
 }
 
@@ -115,6 +120,8 @@ export class XdsServer {
           take: takeDeltaRequest,
         }),
     });
+    const { leases } = this.#parts;
+    if (leases !== undefined) grpc.addService(leaseService, { Lease: answerLeaseCalls(leases) });
     this.#grpc = grpc;
     const host = address.host.includes(":") ? `[${address.host}]` : address.host;
     // Our caller reports what went wrong; gRPC's own line would come on top of that.

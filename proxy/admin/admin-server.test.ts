@@ -71,6 +71,17 @@ beforeEach(async () => {
     config: () => config,
     clusters: () => clusters,
     circuits: () => [circuit],
+    limits: () => [
+      {
+        rule: { name: "default/edge/all" },
+        allowed: 3,
+        limited: 1,
+        keys: 1,
+        isLeased: true,
+        leasedKeys: 1,
+        proxies: 2,
+      },
+    ],
     metrics,
     log,
     drain: () => calls.push("drain"),

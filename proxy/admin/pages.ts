@@ -3,6 +3,7 @@ import type { ProxyNode } from "../../common/model/node.ts";
 import type { UpstreamCluster } from "../cluster/upstream-cluster.ts";
 import type { ProxyConfig } from "../state/proxy-config.ts";
 import type { CircuitView } from "../telemetry/circuit-metrics.ts";
+import type { LimiterView } from "../telemetry/limiter-metrics.ts";
 import type { Log } from "../telemetry/log.ts";
 import { isLogLevel, logLevels } from "../telemetry/log.ts";
 import type { MetricRegistry } from "../telemetry/metric-registry.ts";
@@ -11,6 +12,7 @@ import { json, text } from "./answer.ts";
 import { circuitStatuses, printCircuits } from "./circuit-status.ts";
 import { clusterStatuses, printClusters } from "./cluster-status.ts";
 import { configDump, configSections } from "./config-dump.ts";
+import { limitStatuses, printLimits } from "./limit-status.ts";
 import type { Readiness } from "./readiness.ts";
 
 /** All that the admin pages show or do. */
@@ -20,6 +22,7 @@ export interface AdminParts {
   readonly config: () => ProxyConfig;
   readonly clusters: () => Iterable<UpstreamCluster>;
   readonly circuits: () => Iterable<CircuitView>;
+  readonly limits: () => Iterable<LimiterView>;
   readonly metrics: MetricRegistry;
   readonly log: Log;
   /** Stops accepting and lets what is under way finish. Called at most once per request to `/drain`; must bear repetition. */
@@ -48,6 +51,7 @@ export const pages: readonly Page[] = [
   },
   { path: "/clusters", help: "upstreams and their endpoints now; ?format=json", get: showClusters },
   { path: "/breakers", help: "circuit breakers and their states now; ?format=json", get: showCircuits },
+  { path: "/limits", help: "rate limits and what they let through; ?format=json", get: showLimits },
   { path: "/stats", help: "metrics, in Prometheus' text format", get: showMetrics },
   { path: "/stats/prometheus", help: "metrics, in Prometheus' text format", get: showMetrics },
   {
@@ -100,6 +104,11 @@ function showClusters({ clusters }: AdminParts, query: URLSearchParams): Answer 
 function showCircuits({ circuits }: AdminParts, query: URLSearchParams): Answer {
   const statuses = circuitStatuses(circuits());
   return query.get("format") === "json" ? json({ breakers: statuses }) : text(printCircuits(statuses));
+}
+
+function showLimits({ limits }: AdminParts, query: URLSearchParams): Answer {
+  const statuses = limitStatuses(limits());
+  return query.get("format") === "json" ? json({ limits: statuses }) : text(printLimits(statuses));
 }
 
 async function showMetrics({ metrics }: AdminParts): Promise<Answer> {

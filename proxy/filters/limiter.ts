@@ -1,8 +1,7 @@
-import { hash } from "node:crypto";
 import type { Clock } from "../../common/base/clock.ts";
-import type { RateLimitKeyPart, RateLimitRule } from "../../common/model/rate-limit.ts";
-import { pathEnd, queryParam } from "../../common/routing/request-view.ts";
+import type { RateLimitRule } from "../../common/model/rate-limit.ts";
 import type { Exchange } from "../http/exchange.ts";
+import { keyOf } from "./rate-limit-key.ts";
 
 /** What a bucket says of itself to a client. */
 export interface Quota {
@@ -45,12 +44,7 @@ export class Limiter {
   }
 
   keyOf(exchange: Exchange): string {
-    const { key } = this.rule;
-    if (key.length === 0) return "";
-    const text =
-      key.length === 1 ? part(key[0]!, exchange) : JSON.stringify(key.map((each) => part(each, exchange)));
-    // A key as long as a header may be would cost memory beyond what the number of keys promises.
-    return text.length > longestKey ? hash("sha256", text) : text;
+    return keyOf(this.rule, exchange);
   }
 
   /** Whether a request may come now. Takes nothing, because other rules may refuse it. */
@@ -66,6 +60,11 @@ export class Limiter {
     this.allowed++;
     if (this.#fullAt.delete(key) || this.#makeRoom(now)) this.#fullAt.set(key, fullAt);
     else this.#sharedFullAt = fullAt;
+  }
+
+  /** A request was refused. */
+  refused(_key: string): void {
+    this.limited++;
   }
 
   quota(key: string): Quota {
@@ -96,27 +95,6 @@ export class Limiter {
     return true;
   }
 }
-
-function part(key: RateLimitKeyPart, exchange: Exchange): string {
-  switch (key.kind) {
-    case "header":
-      return exchange.header(key.name) ?? "";
-    case "query":
-      return queryParam(exchange.path, key.name) ?? "";
-    case "path":
-      return exchange.path.slice(0, pathEnd(exchange.path));
-    case "method":
-      return exchange.method;
-    case "host":
-      return exchange.authority.toLowerCase();
-    case "source-address":
-      return exchange.downstream.remote.host;
-    case "source-workload":
-      return exchange.peer === undefined ? "" : `${exchange.peer.namespace}/${exchange.peer.name}`;
-  }
-}
-
-const longestKey = 128;
 
 /** ms; sums of fractions of ms are a little off. */
 const rounding = 1e-6;

@@ -1,8 +1,10 @@
 import { meshError } from "../errors.ts";
 import type { Exchange, Response } from "../http/exchange.ts";
+import type { Service } from "../http/layer.ts";
 import { localReply } from "../http/reply.ts";
 import type { Filter } from "./filter.ts";
 import { Limiter } from "./limiter.ts";
+import type { SharedLimiter } from "./shared-limiter.ts";
 
 /**
  * Lets a request pass when each of the route's rules has a token for it, else answers 429 (own kind RateLimit). Every answer says
@@ -14,12 +16,16 @@ export const rateLimit: Filter = {
     if (rateLimits === undefined || rateLimits.length === 0) return undefined;
     const own = rateLimits.map((rule) => limiters?.obtain(rule) ?? new Limiter(rule, clock));
     const policies = own.map(({ rule }) => policyOf(rule)).join(", ");
-    return (next) => (exchange) => {
-      const keys = own.map((limiter) => limiter.keyOf(exchange));
+    const judge = (next: Service, exchange: Exchange, keys: readonly string[], waits: number) => {
       const refusing = own.findIndex((limiter, index) => !limiter.mayPass(keys[index]!));
       if (refusing !== -1) {
-        own[refusing]!.limited++;
-        return Promise.resolve(refuse(exchange, own[refusing]!, keys[refusing]!, policies));
+        const limiter = own[refusing]!;
+        const key = keys[refusing]!;
+        const settled = waits > 0 && "settled" in limiter ? limiter.settled(key) : undefined;
+        if (settled !== undefined)
+          return settled.then((): Promise<Response> => judge(next, exchange, keys, waits - 1));
+        limiter.refused(key);
+        return Promise.resolve(refuse(exchange, limiter, key, policies));
       }
       for (const [index, limiter] of own.entries()) limiter.take(keys[index]!);
       return next(exchange).then((response) => {
@@ -27,10 +33,19 @@ export const rateLimit: Filter = {
         return response;
       });
     };
+    return (next) => (exchange) =>
+      judge(
+        next,
+        exchange,
+        own.map((limiter) => limiter.keyOf(exchange)),
+        own.length,
+      );
   },
 };
 
-function refuse(exchange: Exchange, limiter: Limiter, key: string, policies: string): Response {
+type AnyLimiter = Limiter | SharedLimiter;
+
+function refuse(exchange: Exchange, limiter: AnyLimiter, key: string, policies: string): Response {
   const response = localReply(exchange, meshError("rate_limited", "local_rate_limited"));
   const quota = limiter.quota(key);
   // Envoy's, by which retries know such an answer (retry_on envoy-ratelimited).
@@ -40,7 +55,7 @@ function refuse(exchange: Exchange, limiter: Limiter, key: string, policies: str
   return response;
 }
 
-function tightest(limiters: readonly Limiter[], keys: readonly string[]) {
+function tightest(limiters: readonly AnyLimiter[], keys: readonly string[]) {
   return limiters
     .map((limiter, index) => ({ name: limiter.rule.name, ...limiter.quota(keys[index]!) }))
     .reduce((one, other) => (other.remaining < one.remaining ? other : one));

@@ -7,6 +7,11 @@ export interface LimiterView {
   readonly limited: number;
   /** Buckets in use. */
   readonly keys: number;
+  /** Of a limit that proxies share; undefined of others. False: it goes by its own part, because no lease holds. */
+  readonly isLeased?: boolean;
+  readonly leasedKeys?: number;
+  /** Proxies that share it, as last heard. */
+  readonly proxies?: number;
 }
 
 /** The rate limits' metrics, read at each scrape. */
@@ -28,4 +33,31 @@ export function limiterMetrics(registry: MetricRegistry, limiters: Iterable<Limi
     samples: () =>
       Array.from(limiters, ({ rule, keys }) => ({ suffix: "", labels: { limit: rule.name }, value: keys })),
   });
+  const ofShared = (name: string, help: string, valueOf: (limiter: LimiterView) => number) =>
+    registry.family({
+      name,
+      help,
+      type: "gauge",
+      samples: () =>
+        Array.from(limiters).flatMap((limiter) =>
+          limiter.isLeased === undefined
+            ? []
+            : [{ suffix: "", labels: { limit: limiter.rule.name }, value: valueOf(limiter) }],
+        ),
+    });
+  ofShared(
+    "weft_rate_limit_leased",
+    "1 while a global limit goes by a lease, 0 while by this proxy's even part.",
+    ({ isLeased }) => (isLeased ? 1 : 0),
+  );
+  ofShared(
+    "weft_rate_limit_leased_keys",
+    "Keys of a global limit that have a lease of their own.",
+    ({ leasedKeys = 0 }) => leasedKeys,
+  );
+  ofShared(
+    "weft_rate_limit_proxies",
+    "Proxies that share a global limit, as last heard.",
+    ({ proxies = 0 }) => proxies,
+  );
 }

@@ -7,6 +7,7 @@ import { resourceKind, resourceKinds, typeUrl } from "../../common/xds/type-url.
 import { applyTo, judgeResponse, nackMessage } from "./acks.ts";
 import type { AdsCall, OpenAdsCall } from "./ads-call.ts";
 import { openGrpcCall } from "./ads-call.ts";
+import type { LeaseClient } from "./lease-client.ts";
 import type { Rejection, ResourceSink, ResourceType, ResourceUpdate } from "./resource-update.ts";
 import type { SubscriptionChange } from "./subscriptions.ts";
 import { Subscriptions, wildcardTypes } from "./subscriptions.ts";
@@ -23,6 +24,8 @@ export interface XdsClientParts {
   /** What the sink already holds, restored from disk; the control plane is told and sends only what differs. */
   readonly known?: readonly ResourceUpdate[];
   readonly events?: XdsClientEvents;
+  /** Gets a stream on each connection, for limits that proxies share. */
+  readonly leases?: Pick<LeaseClient, "attach" | "detach">;
   /** For tests; default: gRPC. */
   readonly open?: OpenAdsCall;
 }
@@ -121,6 +124,7 @@ export class XdsClient {
   /** Resolves when no update is being applied any more. */
   async stop(): Promise<void> {
     this.#isStopped = true;
+    this.#parts.leases?.detach();
     this.#cancelRetry?.();
     this.#call?.close();
     this.#call = undefined;
@@ -157,6 +161,8 @@ export class XdsClient {
     this.#attempt = 0;
     if (this.#isConnected) return;
     this.#isConnected = true;
+    const openLeases = this.#call?.openLeases;
+    if (openLeases !== undefined) this.#parts.leases?.attach(openLeases);
     this.#parts.events?.connected?.(server);
   }
 
@@ -173,6 +179,7 @@ export class XdsClient {
   #retry(server: SocketAddress, reason: string): void {
     this.#call = undefined;
     this.#isConnected = false;
+    this.#parts.leases?.detach();
     if (this.#isStopped) return;
     const limit = Math.min(maxRetryMs, quickRetryMs * 2 ** Math.max(0, this.#attempt + 1 - quickRetries));
     const retryMs = limit / 2 + (limit / 2) * this.#parts.random();

@@ -17,6 +17,7 @@ export function compileRateLimit(spec: RateLimitSpec, { namespace, name }: SpecC
       perMs: durationMs(rule.limit.per),
       burst: rule.limit.burst ?? rule.limit.requests,
       maxKeys: rule.maxKeys ?? 10_000,
+      ...(spec.global && { global: true as const }),
     })),
   };
 }
@@ -39,6 +40,7 @@ const attributes = {
   HOST: "host",
   SOURCE_ADDRESS: "source-address",
   SOURCE_WORKLOAD: "source-workload",
+  SOURCE_IDENTITY: "source-identity",
 } as const;
 
 function compilePart({ header, queryParam, attribute }: RateLimitKeyInput): RateLimitKeyPart {

@@ -4,7 +4,6 @@ import { isHeaderName } from "../fields/header-operations.ts";
 import { hostField } from "../fields/host.ts";
 import { labelsField } from "../fields/labels.ts";
 import { dnsLabelField, dnsSubdomainField } from "../fields/names.ts";
-import { notYet } from "../fields/not-yet.ts";
 import { integerField } from "../fields/numbers.ts";
 import { requireOne } from "../fields/require-one.ts";
 
@@ -41,9 +40,11 @@ const keyPart = z
     header: headerName.optional(),
     queryParam: z.string().min(1).optional(),
     attribute: z
-      .enum(["PATH", "METHOD", "HOST", "SOURCE_ADDRESS", "SOURCE_WORKLOAD"])
+      .enum(["PATH", "METHOD", "HOST", "SOURCE_ADDRESS", "SOURCE_WORKLOAD", "SOURCE_IDENTITY"])
       .optional()
-      .describe("SOURCE_WORKLOAD is what the caller's sidecar says of itself."),
+      .describe(
+        "SOURCE_WORKLOAD is what the caller's sidecar says of itself; SOURCE_IDENTITY the SPIFFE ID that it proved, empty without mutual TLS.",
+      ),
   })
   .superRefine((given, context) => requireOne(context, given));
 
@@ -73,7 +74,12 @@ const rule = z.strictObject({
 export const rateLimitSpec = z.strictObject({
   target,
   rules: z.array(rule).min(1, { error: "limits nothing" }).describe("A request must pass all of them."),
-  global: notYet("each proxy counts for itself: divide the limit by their number"),
+  global: z
+    .boolean()
+    .optional()
+    .describe(
+      "All proxies share each limit: the control plane leases them shares by what they need. Default false: each proxy counts for itself.",
+    ),
 });
 
 export type RateLimitSpec = z.infer<typeof rateLimitSpec>;
