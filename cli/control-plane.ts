@@ -13,10 +13,23 @@ export function controlPlaneCommand(): Command {
     .option(
       "--config <dir>",
       "folder or file of resources, watched; may be repeated, the earlier wins",
-      (value: string, before: readonly string[]) => [...before, value],
+      collect,
       [],
     )
     .option("--xds <host:port>", "xDS (default: 127.0.0.1:15010)")
+    .option(
+      "--secure-xds <host:port>",
+      "xDS and certificates over TLS for callers who prove who they are, such as 0.0.0.0:15012 (default: none)",
+    )
+    .option("--trust-domain <name>", "of the identities that are given out (default: cluster.local)")
+    .option("--trust-domain-alias <name>", "trust domain that counts as ours; may be repeated", collect, [])
+    .option("--server-name <name>", "by which the secure port is reached; may be repeated", collect, [])
+    .option(
+      "--ca <dir|file>",
+      "certificate authority to sign with: ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem, or a PKCS#12 file (default: one is made)",
+    )
+    .option("--ca-password-file <file>", "of the PKCS#12 file")
+    .option("--join-tokens <file>", "whose tokens are whose, as weft up writes it")
     .option("--http <host:port>", "HTTP API, on loopback only (default: 127.0.0.1:15014)")
     .option("--state <dir>", "where applied resources are kept (default: .weft/control-plane)")
     .option(
@@ -30,6 +43,10 @@ export function controlPlaneCommand(): Command {
     .option("--log-level <level>", "what to log (env WEFT_LOG_LEVEL, default: info)")
     .option("--log-format <text|json>", "how to log (env WEFT_LOG_FORMAT, default: text)")
     .action(run);
+}
+
+function collect(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value];
 }
 
 async function run(options: ControlPlaneOptions): Promise<void> {

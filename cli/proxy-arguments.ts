@@ -20,6 +20,15 @@ const sharedOptions: readonly ProxyOption[] = [
     description: "the control plane's xDS port; without it the last good config is used",
   },
   {
+    flags: "--token <file>",
+    description:
+      "proves who this workload is: with it the control plane is spoken to over TLS and gives it an identity",
+  },
+  {
+    flags: "--root-cert <file>",
+    description: "PEM of the roots that the control plane's certificate chains to (needs --token)",
+  },
+  {
     flags: "--admin <host:port>",
     description: "admin interface: /ready /config_dump /clusters /stats/prometheus /logging /drain",
   },

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import type { Clock } from "../common/base/clock.ts";
 import { systemClock } from "../common/base/clock.ts";
 import type { SocketAddress } from "../common/model/node.ts";
@@ -5,6 +6,8 @@ import type { ControlPlaneApi } from "./admin/api.ts";
 import type { ControlPlaneMetrics } from "./admin/metrics.ts";
 import { createMetrics } from "./admin/metrics.ts";
 import { createAdminServer } from "./admin/server.ts";
+import { expiries } from "./ca/generation.ts";
+import { MeshIdentity } from "./ca/mesh-identity.ts";
 import type { ControlPlaneSettings } from "./config.ts";
 import { Debounce } from "./live/debounce.ts";
 import { LastGoodFolder } from "./live/last-good.ts";
@@ -15,9 +18,9 @@ import type { Log } from "./log.ts";
 import { createLog } from "./log.ts";
 import { runUntilSignal } from "./run.ts";
 import { XdsServer } from "./serve/server.ts";
+import { defaultMeshSettings } from "./snapshot/snapshot.ts";
 import type { FilesSource } from "./sources/files.ts";
 import { createFilesSource } from "./sources/files.ts";
-import { LeaseLedger } from "./serve/lease-ledger.ts";
 import { ConfigChanges } from "./status/config-changes.ts";
 import { KnownProxies } from "./status/known-proxies.ts";
 import type { StateFolder } from "./store/state-folder.ts";
@@ -30,6 +33,9 @@ export interface ControlPlane {
   /** Where proxies connect; the real port when 0 was asked for. */
   readonly xds: SocketAddress;
   readonly http: SocketAddress;
+  /** Where proxies that prove who they are connect; absent when the mesh has no identities. */
+  readonly secureXds?: SocketAddress;
+  readonly identity?: MeshIdentity;
   readonly log: Log;
   readonly api: ControlPlaneApi;
   /** Sends what waits and writes down what is live. */
@@ -79,9 +85,7 @@ export async function startControlPlane(
     events: {
       connected: ({ node, client }) => {
         known.connected(node);
-  const leases = new LeaseLedger(clock);
         log.debug(`${node.name}.${node.namespace} connected`, { id: node.id, client });
-    leases,
       },
       disconnected: ({ node }) => {
         known.disconnected(node);
@@ -92,6 +96,7 @@ export async function startControlPlane(
       failed: ({ node }, err) =>
         log.error(`${node.name}.${node.namespace} gets nothing new, because of a fault of ours`, { err }),
       pushed: (outcome) => publisher.pushed(outcome),
+      refused: (address, why) => log.warn(`refused a caller at ${address}: ${why}`),
     },
   });
   const publisher: Publisher = new Publisher({ mesh, xds, changes, metrics, lastGood, clock, log });
@@ -101,12 +106,15 @@ export async function startControlPlane(
   const api = createApi({ store, folder, mesh, xds, known, publisher, clock, flush: () => debounce.flush() });
   const admin = createAdminServer({ api, metrics, clock });
 
+  let identity: MeshIdentity | undefined;
+
   const stop = async (): Promise<void> => {
     debounce.stop();
     await Promise.all([state, ...sources].map((source) => source.stop()));
     publisher.stop();
     await admin.close();
     await xds.stop();
+    await identity?.stop();
     await publisher.whenSaved();
     await known.stop();
   };
@@ -122,8 +130,11 @@ export async function startControlPlane(
       if (isUrgent(change, mesh)) debounce.flush();
     });
     publisher.publish(clock.monotonic());
+    identity = await openIdentity(settings, clock, log);
+    const secureXds = identity && (await listenSecurely(settings, identity, { xds, metrics, clock, log }));
     const addresses = {
       xds: await listen("--xds", settings.xds, (address) => xds.listen(address)),
+      ...(secureXds && { secureXds }),
       http: await listen("--http", settings.http, (address) => admin.listen(address)),
     };
     publisher.ready();
@@ -139,7 +150,7 @@ export async function startControlPlane(
       debounce.flush();
       await publisher.whenSaved();
     };
-    return { ...addresses, log, api, drain, stop };
+    return { ...addresses, ...(identity && { identity }), log, api, drain, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -149,6 +160,52 @@ export async function startControlPlane(
 /** Runs a control plane until SIGTERM or SIGINT; answers with the process's exit code. */
 export function runControlPlane(settings: ControlPlaneSettings): Promise<number> {
   return runUntilSignal(() => startControlPlane(settings));
+}
+
+async function openIdentity(
+  { identity: settings, state, mesh = defaultMeshSettings }: ControlPlaneSettings,
+  clock: Clock,
+  log: Log,
+): Promise<MeshIdentity | undefined> {
+  if (settings === undefined) return undefined;
+  return MeshIdentity.open({
+    settings,
+    folder: join(state, "ca"),
+    namespace: mesh.rootNamespace,
+    clock,
+    say: (level, text) => log[level](`certificate authority: ${text}`),
+  });
+}
+
+function listenSecurely(
+  { secureXds }: ControlPlaneSettings,
+  identity: MeshIdentity,
+  parts: {
+    readonly xds: XdsServer;
+    readonly metrics: ControlPlaneMetrics;
+    readonly clock: Clock;
+    readonly log: Log;
+  },
+): Promise<SocketAddress> | undefined {
+  const { xds, metrics, clock, log } = parts;
+  if (secureXds === undefined) return undefined;
+  metrics.watchAuthority(() => identity.authority.generations.map(expiries));
+  const own = identity.own((renewed) => xds.renewCertificate(renewed));
+  return listen("--secure-xds", secureXds, (address) =>
+    xds.listenSecurely(address, own, {
+      authenticate: identity.authenticate,
+      issue: identity.issue,
+      clock,
+      onIssued: ({ principal }) => {
+        metrics.certified("issued");
+        log.debug(`issued a certificate for ${principal}`);
+      },
+      onRefused: (who, why) => {
+        metrics.certified("refused");
+        log.warn(`no certificate for ${who}: ${why}`);
+      },
+    }),
+  );
 }
 
 function createSources(

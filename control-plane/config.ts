@@ -1,7 +1,9 @@
 import type { Problem } from "../common/base/problem.ts";
 import type { Result } from "../common/base/result.ts";
 import { failed, ok } from "../common/base/result.ts";
+import { defaultTrustDomain, isTrustDomain } from "../common/identity/spiffe.ts";
 import type { SocketAddress } from "../common/model/node.ts";
+import type { IdentitySettings } from "./ca/mesh-identity.ts";
 import type { LogFormat, LogLevel } from "./log.ts";
 import { logFormats, logLevels } from "./log.ts";
 import type { MeshSettings } from "./snapshot/snapshot.ts";
@@ -12,6 +14,10 @@ export interface ControlPlaneSettings {
   /** Folders (or files) of resources; of two that define one resource the earlier wins. May be empty: then all is applied over HTTP. */
   readonly config: readonly string[];
   readonly xds: SocketAddress;
+  /** The same with TLS and the certificate service, for callers who prove who they are. Absent: the mesh has no identities. */
+  readonly secureXds?: SocketAddress;
+  /** Counts with `secureXds`. */
+  readonly identity?: IdentitySettings;
   /** Loopback only: whoever reaches it may change the mesh. */
   readonly http: SocketAddress;
   /** What was applied over HTTP and the last good picture live here. */
@@ -31,6 +37,17 @@ export interface ControlPlaneOptions {
   readonly config?: readonly string[] | undefined;
   /** `HOST:PORT`; an IPv6 host stands in brackets. Default 127.0.0.1:15010. */
   readonly xds?: string | undefined;
+  /** Istio's is 15012; default: none. */
+  readonly secureXds?: string | undefined;
+  /** Default cluster.local. */
+  readonly trustDomain?: string | undefined;
+  readonly trustDomainAlias?: readonly string[] | undefined;
+  /** DNS names and addresses for the secure port's certificate. */
+  readonly serverName?: readonly string[] | undefined;
+  /** A folder as Istio's `cacerts`, or a PKCS#12 file. */
+  readonly ca?: string | undefined;
+  readonly caPasswordFile?: string | undefined;
+  readonly joinTokens?: string | undefined;
   /** Default 127.0.0.1:15014. */
   readonly http?: string | undefined;
   /** Default `.weft/control-plane`. */
@@ -56,9 +73,12 @@ export function readControlPlaneSettings(
     const why = `${JSON.stringify(http.host)} is not a loopback address: whoever reaches this port may change the mesh`;
     problems.push({ path: "--http", why, hint: "use 127.0.0.1, and a tunnel to reach it from elsewhere" });
   }
+  const secureXds =
+    options.secureXds === undefined ? undefined : readAddress("--secure-xds", options.secureXds, problems);
   const settings = {
     config: options.config ?? [],
     xds: readAddress("--xds", options.xds ?? "127.0.0.1:15010", problems),
+    ...(secureXds && { secureXds, identity: readIdentity(options, secureXds, problems) }),
     http,
     state: options.state ?? ".weft/control-plane",
     logLevel: oneOf(
@@ -87,6 +107,32 @@ export function readControlPlaneSettings(
   };
   if (problems.length > 0 || !settings.xds || !http) return failed(problems);
   return ok(Object.freeze({ ...settings, xds: settings.xds, http }));
+}
+
+function readIdentity(
+  options: ControlPlaneOptions,
+  { host }: SocketAddress,
+  problems: Problem[],
+): IdentitySettings {
+  const { trustDomain = defaultTrustDomain, trustDomainAlias: aliases = [] } = options;
+  const { ca, caPasswordFile: passwordFile, joinTokens } = options;
+  for (const [path, domains] of [
+    ["--trust-domain", [trustDomain]],
+    ["--trust-domain-alias", aliases],
+  ] as const)
+    for (const domain of domains.filter((text) => !isTrustDomain(text)))
+      problems.push({
+        path,
+        why: `${JSON.stringify(domain)} is no trust domain`,
+        hint: "write it like cluster.local: lower case letters, digits, dots, dashes and underscores",
+      });
+  return {
+    trustDomain,
+    trustDomainAliases: aliases,
+    serverNames: [...(options.serverName ?? []), ...(/^(?:0\.0\.0\.0|::)$/.test(host) ? [] : [host])],
+    ...(ca !== undefined && { authority: { path: ca, ...(passwordFile !== undefined && { passwordFile }) } }),
+    ...(joinTokens !== undefined && { joinTokens }),
+  };
 }
 
 /** True for names and addresses that only this machine can reach. */

@@ -12,6 +12,7 @@ import type { HttpServerSettings } from "./http/http-server.ts";
 import { defaultHttpServerSettings } from "./http/http-server.ts";
 import { defaultOnDemand } from "./outbound/on-demand.ts";
 import type { OnDemandSettings } from "./outbound/on-demand-hosts.ts";
+import type { ControlPlaneTrust } from "./identity/control-plane-channel.ts";
 import type { AccessLogSettings } from "./telemetry/access-log.ts";
 import { accessLogEncodings } from "./telemetry/access-log.ts";
 import type { LogFormat, LogLevel } from "./telemetry/log.ts";
@@ -24,6 +25,8 @@ export interface ProxySettings {
   readonly node: ProxyNode;
   /** Absent: no control plane is asked; the last good copy, or what a test hands in, is all there is. */
   readonly controlPlane?: SocketAddress;
+  /** Present: the control plane is spoken to over TLS, and gives this workload its identity for mutual TLS. */
+  readonly trust?: ControlPlaneTrust;
   /** Absent: no admin interface. */
   readonly admin?: SocketAddress;
   /** Absent: virtual hosts, clusters and endpoints come unasked, all that the proxy may see. */
@@ -59,6 +62,9 @@ export interface ProxyOptions {
   readonly locality?: string | undefined;
   /** The addresses are `HOST:PORT`; an IPv6 host stands in brackets. */
   readonly controlPlane?: string | undefined;
+  /** Files; the two go together. */
+  readonly token?: string | undefined;
+  readonly rootCert?: string | undefined;
   readonly outbound?: string | undefined;
   readonly inbound?: string | undefined;
   readonly app?: string | undefined;
@@ -112,6 +118,7 @@ export function readProxySettings(
     bindings,
   };
   const controlPlane = reader.address("--control-plane", options.controlPlane);
+  const trust = reader.trust(options);
   const admin = reader.address("--admin", options.admin);
   const accessLog = options.accessLog ?? environment["WEFT_ACCESS_LOG"] ?? "off";
   const logLevel = options.logLevel ?? environment["WEFT_LOG_LEVEL"] ?? "info";
@@ -120,6 +127,7 @@ export function readProxySettings(
     version: packageVersion(),
     node,
     ...present("controlPlane", controlPlane),
+    ...present("trust", trust),
     ...present("admin", admin),
     ...present("stateDirectory", options.state),
     ...present("onDemand", asksOnDemand ? onDemand : undefined),
@@ -167,6 +175,17 @@ class Reader {
 
   onDemand(path: string, text: string): OnDemandSettings | undefined {
     return text === "off" ? undefined : { ...defaultOnDemand, idleMs: this.duration(path, text) };
+  }
+
+  trust({ controlPlane, token, rootCert }: ProxyOptions): ControlPlaneTrust | undefined {
+    if (token === undefined && rootCert === undefined) return undefined;
+    for (const [flag, value, why] of [
+      ["--control-plane", controlPlane, "is missing: --token is for a control plane"],
+      ["--token", token, "is missing: --root-cert goes with it"],
+      ["--root-cert", rootCert, "is missing: a token is sent only to whom that file knows"],
+    ] as const)
+      if (value === undefined) this.problem(flag, why);
+    return { tokenFile: token ?? "", rootsFile: rootCert ?? "" };
   }
 
   problem(path: string, why: string, hint?: string): void {

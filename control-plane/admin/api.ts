@@ -77,6 +77,8 @@ export interface ProxyView {
   readonly clientVersion: string;
   readonly protocol: string;
   readonly address: string;
+  /** `cluster.local/ns/shop/sa/review`: who it proved to be; absent when it came over the plain port. */
+  readonly principal?: string;
   readonly connectedAt: string;
   /** The newest picture of which it has answered everything. */
   readonly version?: string;

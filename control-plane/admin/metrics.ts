@@ -9,6 +9,18 @@ export interface ControlPlaneMetrics {
   settled(ms: number): void;
   acked(type: string): void;
   nacked(type: string): void;
+  /** A workload asked for a certificate. */
+  certified(outcome: "issued" | "refused"): void;
+  /** Shows from now on when the authority's certificates end. */
+  watchAuthority(read: () => readonly AuthorityExpiry[]): void;
+}
+
+/** Wall clock ms. */
+export interface AuthorityExpiry {
+  /** `waiting`, `signing` or `leaving`. */
+  readonly phase: string;
+  readonly root: number;
+  readonly intermediate: number;
 }
 
 /** Read at each scrape. */
@@ -51,8 +63,30 @@ export function createMetrics(sources: MetricSources): ControlPlaneMetrics {
   gauge("weft_proxies_connected", "Proxies with an open stream.", "kind", sources.proxies);
   gauge("weft_resources", "Live resources.", "kind", sources.resources);
   gauge("weft_problems", "Problems that are reported now.", "severity", sources.problems);
+  const certificates = new Counter({
+    name: "weft_ca_requests_total",
+    help: "Workloads' requests for certificates.",
+    labelNames: ["outcome"],
+    registers,
+  });
   return {
     registry,
+    certified: (outcome) => certificates.inc({ outcome }),
+    watchAuthority: (read) => {
+      const ends = new Gauge({
+        name: "weft_ca_expiry_timestamp_seconds",
+        help: "When the authority's certificates end, Unix time.",
+        labelNames: ["certificate", "phase"],
+        registers,
+        collect() {
+          ends.reset();
+          for (const { phase, root, intermediate } of read()) {
+            ends.set({ certificate: "root", phase }, root / 1000);
+            ends.set({ certificate: "intermediate", phase }, intermediate / 1000);
+          }
+        },
+      });
+    },
     pushed: () => pushes.inc(),
     settled: (ms) => settled.observe(ms / 1000),
     acked: (type) => acks.inc({ type }),

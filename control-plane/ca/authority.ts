@@ -244,7 +244,8 @@ export class CertificateAuthority {
   }
 
   #validity(now: number, lifetimeMs: number, atMost: number): Validity {
-    return { notBefore: now - backdateMs, notAfter: Math.min(now + lifetimeMs, atMost) };
+    const notAfter = Math.min(now + lifetimeMs, atMost);
+    return { notBefore: now - backdateMs, notAfter: Math.floor(notAfter / 1000) * 1000 };
   }
 }
 

@@ -29,3 +29,12 @@ export function startOf(pem: string): number {
 export function endOf(pem: string): number {
   return new X509Certificate(pem).validToDate.getTime();
 }
+
+/** For metrics: when each certificate of a generation ends, wall clock ms. */
+export function expiries({ root, intermediate, phase }: Generation): {
+  readonly phase: Generation["phase"];
+  readonly root: number;
+  readonly intermediate: number;
+} {
+  return { phase, root: endOf(root.certificate), intermediate: endOf(intermediate.certificate) };
+}

@@ -1,3 +1,4 @@
+import type { PeerIdentity } from "../../common/model/identity.ts";
 import type { ProxyNode } from "../../common/model/node.ts";
 import type { ClientKind } from "../../common/xds/node.ts";
 import type { ResourceKind } from "../../common/xds/type-url.ts";
@@ -12,6 +13,8 @@ export interface ProxyStatus {
   readonly clientVersion: string;
   readonly protocol: "delta" | "sotw";
   readonly address: string;
+  /** Who it proved to be; absent on the plain port. */
+  readonly caller?: PeerIdentity;
   /** Wall clock, ms. */
   readonly connectedAt: number;
   /** The last snapshot whose every resource this proxy answered; absent until the first. */
@@ -33,7 +36,7 @@ export interface TypeStatus {
   readonly refused: ReadonlyMap<string, string>;
 }
 
-export function proxyStatus(session: ProxySession): ProxyStatus {
+export function proxyStatus(session: ProxySession, caller?: PeerIdentity): ProxyStatus {
   const { peer, protocol, address, connectedAt, settledPush } = session;
   const types = new Map<ResourceKind, TypeStatus>();
   for (const kind of resourceKinds)
@@ -44,6 +47,7 @@ export function proxyStatus(session: ProxySession): ProxyStatus {
     clientVersion: peer.clientVersion,
     protocol,
     address,
+    ...(caller === undefined ? {} : { caller }),
     connectedAt,
     ...(settledPush ? { version: settledPush.version } : {}),
     types,

@@ -1,6 +1,7 @@
 import type { ServerDuplexStream } from "@grpc/grpc-js";
 import { logVerbosity, Server, ServerCredentials, setLogVerbosity, status } from "@grpc/grpc-js";
 import type { CancelTimer, Clock } from "../../common/base/clock.ts";
+import type { PeerIdentity } from "../../common/model/identity.ts";
 import type { SocketAddress } from "../../common/model/node.ts";
 import type {
   DeltaRequest,
@@ -9,13 +10,14 @@ import type {
   DiscoveryResponse,
 } from "../../common/xds/ads.ts";
 import { aggregatedDiscoveryService } from "../../common/xds/ads.ts";
-import { leaseService } from "../../common/xds/lease-service.ts";
+import { certificateService } from "../../common/xds/certificate-service.ts";
 import type { ProxyPeer } from "../../common/xds/node.ts";
 import type { ResourceKind } from "../../common/xds/type-url.ts";
 import type { NackRecord } from "./acks.ts";
+import { notOwnNode, proofOf } from "./caller.ts";
+import type { CertificateCallParts } from "./certificate-calls.ts";
+import { answerCertificateCalls } from "./certificate-calls.ts";
 import { deltaResponder, takeDeltaRequest } from "./delta.ts";
-import { answerLeaseCalls } from "./lease-calls.ts";
-import type { LeaseLedger } from "./lease-ledger.ts";
 import { Outgoing } from "./outgoing.ts";
 import type { ProxyStatus } from "./proxy-status.ts";
 import { proxyStatus } from "./proxy-status.ts";
@@ -23,6 +25,8 @@ import type { PushOutcome } from "./push-outcome.ts";
 import { PushOutcomes } from "./push-outcome.ts";
 import { PushQueue } from "./push-queue.ts";
 import type { ResourceSource } from "./resource-source.ts";
+import type { PortCertificate, SecurePort } from "./secure-port.ts";
+import { openSecurePort } from "./secure-port.ts";
 import type { Push, Responder } from "./session.ts";
 import { ProxySession } from "./session.ts";
 import { sotwResponder, takeSotwRequest } from "./sotw.ts";
@@ -33,8 +37,6 @@ export interface XdsServerParts {
   /** The version of the snapshot that `source` serves when the server starts. */
   readonly version: string;
   readonly events?: XdsServerEvents;
-  /** Divides the limits that proxies share; absent: they go by their own parts. */
-  readonly leases?: LeaseLedger;
   readonly limits?: Partial<XdsServerLimits>;
 }
 
@@ -44,6 +46,8 @@ export interface XdsServerEvents {
   readonly disconnected?: (proxy: ProxyStatus) => void;
   readonly acked?: (peer: ProxyPeer, kind: ResourceKind, latencyMs: number) => void;
   readonly nacked?: (peer: ProxyPeer, kind: ResourceKind, nack: NackRecord) => void;
+  /** On the secure port: somebody was not served. `why` holds no token. */
+  readonly refused?: (address: string, why: string) => void;
   /** No resources could be made for this proxy; it keeps what it has. A fault of ours that wants a log line. */
   readonly failed?: (peer: ProxyPeer, error: unknown) => void;
   /** Every proxy has answered all of a push. */
@@ -76,15 +80,18 @@ interface AdsStream<Request, Response> {
   readonly take: (session: ProxySession, request: Request) => string | undefined;
 }
 
-/** Envoy's aggregated discovery service, both protocols, on one port. Long-lived; made in app.ts. */
+/** Envoy's aggregated discovery service, both protocols, on a plain and a TLS port. Long-lived; made in app.ts. */
 export class XdsServer {
   readonly #parts: XdsServerParts;
   readonly #limits: XdsServerLimits;
   readonly #sessions = new Set<ProxySession>();
+  /** Who the proxies on the secure port proved to be. */
+  readonly #callers = new WeakMap<ProxySession, PeerIdentity>();
   readonly #queue: PushQueue<ProxySession>;
   readonly #outcomes: PushOutcomes;
   readonly #outgoing: Outgoing;
   #grpc: Server | undefined;
+  #secure: { readonly grpc: Server; readonly port: SecurePort } | undefined;
   #push: Push;
   #streams = 0;
 
@@ -99,39 +106,36 @@ export class XdsServer {
 
   /** Resolves with the address once it accepts connections; port 0 takes a free one. Rejects when the port is taken. */
   async listen(address: SocketAddress): Promise<SocketAddress> {
-    const grpc = new Server({
-      "grpc.max_receive_message_length": this.#limits.requestBytes,
-      "grpc.max_send_message_length": -1,
-      "grpc.keepalive_time_ms": this.#limits.keepaliveMs,
-      "grpc.keepalive_timeout_ms": this.#limits.keepaliveMs,
-      "grpc.max_concurrent_streams": 100,
-    });
-    grpc.addService(aggregatedDiscoveryService, {
-      StreamAggregatedResources: (call: ServerDuplexStream<DiscoveryRequest, DiscoveryResponse>) =>
-        this.#accept({
-          call,
-          respond: sotwResponder,
-          take: takeSotwRequest,
-        }),
-      DeltaAggregatedResources: (call: ServerDuplexStream<DeltaRequest, DeltaResponse>) =>
-        this.#accept({
-          call,
-          respond: deltaResponder,
-          take: takeDeltaRequest,
-        }),
-    });
-    const { leases } = this.#parts;
-    if (leases !== undefined) grpc.addService(leaseService, { Lease: answerLeaseCalls(leases) });
+    const grpc = this.#createServer(undefined);
     this.#grpc = grpc;
     const host = address.host.includes(":") ? `[${address.host}]` : address.host;
-    // Our caller reports what went wrong; gRPC's own line would come on top of that.
-    setLogVerbosity(logVerbosity.NONE);
     const port = await new Promise<number>((resolve, reject) => {
       grpc.bindAsync(`${host}:${address.port}`, ServerCredentials.createInsecure(), (error, bound) =>
         error ? reject(error) : resolve(bound),
       );
     });
     return { host: address.host, port };
+  }
+
+  /**
+   * Opens a second port, with TLS, for callers who prove who they are: they are served their own config only, and certificates.
+   * Resolves with its address; rejects when the port is taken.
+   */
+  async listenSecurely(
+    address: SocketAddress,
+    certificate: PortCertificate,
+    calls: CertificateCallParts,
+  ): Promise<SocketAddress> {
+    const grpc = this.#createServer(calls);
+    grpc.addService(certificateService, { CreateCertificate: answerCertificateCalls(calls) });
+    const port = await openSecurePort(grpc, address, certificate);
+    this.#secure = { grpc, port };
+    return port.address;
+  }
+
+  /** The secure port shows another certificate from now on; calls under way go on. */
+  renewCertificate(certificate: PortCertificate): void {
+    this.#secure?.port.renew(certificate);
   }
 
   /** The source has a new picture, named `version`; every proxy gets its part as soon as it can take it. */
@@ -154,7 +158,7 @@ export class XdsServer {
   }
 
   proxies(): readonly ProxyStatus[] {
-    return Array.from(this.#sessions, proxyStatus);
+    return Array.from(this.#sessions, (session) => this.#statusOf(session));
   }
 
   /** Closes all streams; proxies keep what they have and reconnect elsewhere. */
@@ -162,12 +166,63 @@ export class XdsServer {
     this.#queue.stop();
     this.#grpc?.forceShutdown();
     this.#grpc = undefined;
+    this.#secure?.grpc.forceShutdown();
+    this.#secure?.port.close();
+    this.#secure = undefined;
     for (const session of this.#sessions) session.close();
     this.#sessions.clear();
   }
 
+  /** `calls`: who calls must prove it. */
+  #createServer(calls: CertificateCallParts | undefined): Server {
+    // Our caller reports what went wrong; gRPC's own line would come on top of that.
+    setLogVerbosity(logVerbosity.NONE);
+    const grpc = new Server({
+      "grpc.max_receive_message_length": this.#limits.requestBytes,
+      "grpc.max_send_message_length": -1,
+      "grpc.keepalive_time_ms": this.#limits.keepaliveMs,
+      "grpc.keepalive_timeout_ms": this.#limits.keepaliveMs,
+      "grpc.max_concurrent_streams": 100,
+    });
+    grpc.addService(aggregatedDiscoveryService, {
+      StreamAggregatedResources: (call: ServerDuplexStream<DiscoveryRequest, DiscoveryResponse>) =>
+        this.#admit({ call, respond: sotwResponder, take: takeSotwRequest }, calls),
+      DeltaAggregatedResources: (call: ServerDuplexStream<DeltaRequest, DeltaResponse>) =>
+        this.#admit({ call, respond: deltaResponder, take: takeDeltaRequest }, calls),
+    });
+    return grpc;
+  }
+
+  #admit<Request extends { readonly peer?: ProxyPeer }, Response>(
+    stream: AdsStream<Request, Response>,
+    calls: CertificateCallParts | undefined,
+  ): void {
+    if (calls === undefined) {
+      this.#accept(stream, undefined);
+      return;
+    }
+    const { call } = stream;
+    const refuse = (code: status, details: string) => {
+      this.#parts.events?.refused?.(call.getPeer(), details);
+      call.emit("error", { code, details });
+    };
+    calls.authenticate(proofOf(call, this.#parts.clock.now())).then(
+      (caller) => {
+        if (call.cancelled) return;
+        if (caller !== undefined) this.#accept(stream, caller);
+        else
+          refuse(
+            status.UNAUTHENTICATED,
+            "neither a valid certificate nor a token that this control plane knows",
+          );
+      },
+      (cause: Error) => refuse(status.UNAVAILABLE, `cannot tell who calls: ${cause.message}`),
+    );
+  }
+
   #accept<Request extends { readonly peer?: ProxyPeer }, Response>(
     stream: AdsStream<Request, Response>,
+    caller: PeerIdentity | undefined,
   ): void {
     const { call, respond, take } = stream;
     const refuse = (code: status, details: string) => call.emit("error", { code, details });
@@ -219,7 +274,14 @@ export class XdsServer {
         close();
         return;
       }
-      if (!session && peer) session = this.#add(peer, call.getPeer(), responder);
+      const foreign = session || !peer || !caller ? undefined : notOwnNode(peer.node, caller);
+      if (foreign !== undefined) {
+        this.#parts.events?.refused?.(call.getPeer(), foreign);
+        refuse(status.PERMISSION_DENIED, foreign);
+        close();
+        return;
+      }
+      if (!session && peer) session = this.#add(peer, call.getPeer(), responder, caller);
       const problem = session && take(session, request);
       if (problem === undefined) return;
       refuse(status.RESOURCE_EXHAUSTED, problem);
@@ -235,7 +297,12 @@ export class XdsServer {
     call.on("error", close);
   }
 
-  #add(peer: ProxyPeer, address: string, responder: Responder): ProxySession {
+  #add(
+    peer: ProxyPeer,
+    address: string,
+    responder: Responder,
+    caller: PeerIdentity | undefined,
+  ): ProxySession {
     const { clock, source, events } = this.#parts;
     const session = new ProxySession({
       peer,
@@ -257,7 +324,8 @@ export class XdsServer {
       },
     });
     this.#sessions.add(session);
-    events?.connected?.(proxyStatus(session));
+    if (caller !== undefined) this.#callers.set(session, caller);
+    events?.connected?.(this.#statusOf(session));
     return session;
   }
 
@@ -266,7 +334,11 @@ export class XdsServer {
     this.#queue.remove(session);
     if (!this.#sessions.delete(session)) return;
     this.#outcomes.disconnected(session, this.#parts.clock.monotonic());
-    this.#parts.events?.disconnected?.(proxyStatus(session));
+    this.#parts.events?.disconnected?.(this.#statusOf(session));
+  }
+
+  #statusOf(session: ProxySession): ProxyStatus {
+    return proxyStatus(session, this.#callers.get(session));
   }
 }
 

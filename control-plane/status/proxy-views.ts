@@ -20,6 +20,7 @@ export function proxyView(
     clientVersion: proxy.clientVersion,
     protocol: proxy.protocol,
     address: proxy.address,
+    ...(proxy.caller === undefined ? {} : { principal: proxy.caller.principal }),
     connectedAt: new Date(proxy.connectedAt).toISOString(),
     ...(proxy.version === undefined ? {} : { version: proxy.version }),
     isCurrent: proxy.version === current,
