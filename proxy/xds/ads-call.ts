@@ -3,12 +3,17 @@ import { Client, credentials, Metadata } from "@grpc/grpc-js";
 import type { SocketAddress } from "../../common/model/node.ts";
 import type { DeltaRequest, DeltaResponse, OutgoingRequest } from "../../common/xds/ads.ts";
 import { aggregatedDiscoveryService } from "../../common/xds/ads.ts";
+import type { LeaseReply } from "../../common/xds/lease-service.ts";
+import { leaseService } from "../../common/xds/lease-service.ts";
+import type { LeaseCall, LeaseCallHandlers } from "./lease-client.ts";
 
 /** One delta ADS stream. */
 export interface AdsCall {
   send(request: OutgoingRequest<DeltaRequest>): void;
   /** Ends it; no handler is called afterwards. */
   close(): void;
+  /** Opens a stream of leases on the same connection. */
+  openLeases?(handlers: LeaseCallHandlers): LeaseCall;
 }
 
 export interface AdsCallHandlers {
@@ -84,6 +89,33 @@ function callOver(channel: AdsChannel, { host, port }: SocketAddress, handlers: 
       isOver = true;
       stream.cancel();
       client.close();
+    },
+    openLeases: (leaseHandlers) => leasesOver(client, channel.metadata, leaseHandlers),
+  };
+}
+
+function leasesOver(client: Client, metadata: Metadata, handlers: LeaseCallHandlers): LeaseCall {
+  const { path, requestSerialize, responseDeserialize } = leaseService.Lease;
+  const stream = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata);
+  let isOver = false;
+  const end = (): void => {
+    if (isOver) return;
+    isOver = true;
+    handlers.onEnd();
+  };
+  stream.on("data", (reply: LeaseReply) => {
+    if (!isOver) handlers.onReply(reply);
+  });
+  stream.on("error", end);
+  stream.on("end", end);
+  return {
+    send(report) {
+      if (!isOver) stream.write(report);
+    },
+    close() {
+      if (isOver) return;
+      isOver = true;
+      stream.cancel();
     },
   };
 }
