@@ -76,8 +76,12 @@ describe("weft explain", () => {
 
   it("says what was perhaps meant by a host that nobody knows", () => {
     const mistyped = explain(sidecar, "http://prodct:9080/");
-    expect(mistyped.hint).toBe("did you mean product?");
-    expect(formatExplanation(mistyped)).toContain("hint   did you mean product?");
-    expect(explain(sidecar, "http://example.org/").hint).toBeUndefined();
+    const said = "nobody that this proxy may see is called prodct; did you mean product?";
+    expect(mistyped.hint).toBe(said);
+    expect(formatExplanation(mistyped)).toContain(`hint   ${said}`);
+    expect(explain(sidecar, "http://example.org/").hint).toBe(
+      "nobody that this proxy may see is called example.org",
+    );
+    expect(explain(sidecar, "http://product:9080/").hint).toBeUndefined();
   });
 });

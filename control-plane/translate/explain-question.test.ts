@@ -29,8 +29,9 @@ spec:
   resolution: STATIC
   ports: [{ number: 9080, name: http, protocol: HTTP }, { number: 9081, name: http2, protocol: HTTP }]
 `;
+const secret = service.replaceAll("reviews", "secret").replace("spec:", "spec:\n  exportTo: [elsewhere]");
 const { resources, problems } = decodeText(
-  [gateway("one", 80), gateway("two", 8080, 8443), service].join("---"),
+  [gateway("one", 80), gateway("two", 8080, 8443), service, secret].join("---"),
   "a.yaml",
 );
 const snapshot = buildSnapshot(resources);
@@ -61,6 +62,20 @@ describe("a question about a request", () => {
     expect(ask({ url: "http://a/", kind: "gateway", labels: { edge: "three" } })).toBe(
       "labels: no Gateway selects these labels (hint: Gateways select edge=one or edge=two)",
     );
+  });
+
+  it("says that a host is unknown, and what is near or why it is kept out", () => {
+    const hintOf = (question: object) => {
+      const answer = answerExplainQuestion(snapshot, question);
+      return answer.ok ? answer.value.hint : undefined;
+    };
+    const unknown = "nobody that this proxy may see is called";
+    expect(hintOf({ url: "http://revievs/" })).toBe(`${unknown} revievs; did you mean reviews?`);
+    expect(hintOf({ url: "http://www.example.com/" })).toBe(`${unknown} www.example.com`);
+    expect(hintOf({ url: "http://secret.default:9080/", namespace: "shop" })).toBe(
+      `${unknown} secret.default; secret.default.svc.cluster.local (ServiceEntry default/secret) has no HTTP port, or exportTo or a Sidecar keeps it from namespace shop`,
+    );
+    expect(hintOf({ url: "http://reviews/" })).toBeUndefined();
   });
 
   it("takes a host without a port for its first HTTP port, as a request would", () => {

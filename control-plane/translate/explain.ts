@@ -10,7 +10,7 @@ import { compileRoutes } from "../../common/routing/route-table.ts";
 import { hasLabels } from "../snapshot/endpoints.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
 import { routeConfigurationName } from "./gateway.ts";
-import { httpProxy } from "./outbound.ts";
+import { catchAlls, httpProxy } from "./outbound.ts";
 import type { SkippedRule } from "./proxy-resources.ts";
 import { completeRouteConfiguration, leftOutFor } from "./proxy-resources.ts";
 import { translate } from "./translate.ts";
@@ -56,17 +56,37 @@ export function explainRequest(
   const { configuration, explanation } = found;
   const leftOut = leftOutFor(resources.skipped, request.authority, explanation.virtualHost?.name);
   const { virtualHost } = explanation;
-  const hint =
-    virtualHost === undefined || virtualHost.domain === "*"
-      ? perhapsMeant(configuration, request.authority)
-      : undefined;
+  const host = withoutPort(request.authority).toLowerCase();
+  const isUnknown = virtualHost === undefined || catchAlls.has(virtualHost.name);
+  const said = isUnknown ? [`nobody that this proxy may see is called ${host}`] : [];
+  const near =
+    isUnknown || virtualHost.domain === "*" ? perhapsMeant(snapshot, asker, configuration, host) : undefined;
+  const hint = [...said, near].filter((part) => part !== undefined).join("; ") || undefined;
   return { ...explanation, leftOut, ...(hint !== undefined && { hint }) };
 }
 
-/** A known host whose name is much like it. */
-function perhapsMeant({ virtualHosts }: RouteConfiguration, authority: string): string | undefined {
+/** A service that is called so but is kept from the asker, else a known host whose name is much like it. */
+function perhapsMeant(
+  { services }: Snapshot,
+  { kind, namespace }: Asker,
+  { virtualHosts }: RouteConfiguration,
+  host: string,
+): string | undefined {
+  const inMesh = [
+    host,
+    `${host}.${namespace}.svc.cluster.local`,
+    `${host}.svc.cluster.local`,
+    `${host}.cluster.local`,
+  ];
+  const [hidden] = inMesh.flatMap((name) => services.byHostname.get(name) ?? []);
+  if (hidden !== undefined) {
+    const where = `${hidden.source.kind} ${hidden.source.namespace}/${hidden.source.name}`;
+    if (kind === "gateway")
+      return `${hidden.hostname} (${where}) is a service, and no VirtualService brings it here`;
+    return `${hidden.hostname} (${where}) has no HTTP port, or exportTo or a Sidecar keeps it from namespace ${namespace}`;
+  }
   const known = new Set(virtualHosts.flatMap(({ domains }) => domains.map(withoutPort)));
-  const meant = closestName(withoutPort(authority).toLowerCase(), known);
+  const meant = closestName(host, known);
   return meant === undefined ? undefined : `did you mean ${meant}?`;
 }
 

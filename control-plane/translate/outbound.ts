@@ -74,7 +74,7 @@ export function outboundRoutes(snapshot: Snapshot, node: ProxyNode): OutboundRou
   if (isSame && state.virtuals === snapshot.virtualServices) return state.routes;
   const next =
     (isSame ? patchRoutes(state, snapshot, node, view) : undefined) ??
-    makeRoutes(snapshot, node, view, sidecar);
+    makeRoutes(snapshot, node, view, sidecar, state);
   known.set(key, next);
   return next.routes;
 }
@@ -100,6 +100,7 @@ function makeRoutes(
   node: ProxyNode,
   view: MeshView,
   sidecar: MeshSidecar | undefined,
+  before: RoutesState | undefined,
 ): RoutesState {
   const admits = inMesh(node, sidecar);
   const { virtualServices } = snapshot;
@@ -120,7 +121,7 @@ function makeRoutes(
   const hosts = new Map(
     plans.map(({ plan }) => {
       const kept = { ...plan, domains: claims.keep(plan.name, plan.domains) };
-      return [plan.name, { plan: kept, translated: translatePlan(kept, view, hashing) }];
+      return [plan.name, { plan: kept, translated: translatePlan(kept, view, hashing, before) }];
     }),
   );
   const virtualHosts = new Map<string, VirtualHost>();
@@ -160,7 +161,7 @@ function patchRoutes(
     const plans = service ? servicePlans(virtualServices, service, node, admits) : own ? [own] : [];
     for (const { plan } of plans) {
       const kept = { ...plan, domains: hosts.get(plan.name)?.plan.domains ?? [] };
-      const translated = translatePlan(kept, view, findHashing(snapshot, node.namespace));
+      const translated = translatePlan(kept, view, findHashing(snapshot, node.namespace), state);
       hosts.set(plan.name, { plan: kept, translated });
       virtualHosts.delete(nameOf(plan.name));
       place(virtualHosts, translated);
@@ -173,9 +174,15 @@ function patchRoutes(
   return { ...state, virtuals: virtualServices, hosts, routes };
 }
 
-function translatePlan(plan: HostPlan, view: MeshView, hashing: FindHashing): TranslatedHost | undefined {
+function translatePlan(
+  plan: HostPlan,
+  view: MeshView,
+  hashing: FindHashing,
+  before: RoutesState | undefined,
+): TranslatedHost | undefined {
   if (plan.domains.length === 0) return undefined;
-  return translateHost(plan, (hostname) => view.services.get(hostname), hashing);
+  const host = before?.routes.virtualHosts.get(nameOf(plan.name));
+  return translateHost(plan, (hostname) => view.services.get(hostname), hashing, host);
 }
 
 function place(virtualHosts: Map<string, VirtualHost>, translated: TranslatedHost | undefined): void {
@@ -317,3 +324,6 @@ const blockAllRoute: Route = {
 const blockAll: VirtualHost = Object.freeze({ name: "block_all", domains: ["*"], routes: [blockAllRoute] });
 
 const allowAny: VirtualHost = Object.freeze({ name: "allow_any", domains: ["*"], routes: [allowAnyRoute] });
+
+/** The virtual hosts of ours that take what nobody in the mesh is called. */
+export const catchAlls: ReadonlySet<string> = new Set([allowAny.name, blockAll.name]);

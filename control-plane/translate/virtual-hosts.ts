@@ -38,12 +38,14 @@ const dependencies = new WeakMap<MeshVirtualService, Dependencies>();
 
 /**
  * The virtual host of a plan; undefined when it would have no route. Proxies whose plans can't give different routes get
- * the same object, and so do later snapshots in which nothing that matters to it changed.
+ * the same object, and so do later snapshots in which nothing that matters to it changed. `before`: what the same proxy had
+ * under this name, which outlives the rules and the service that it was made from.
  */
 export function translateHost(
   plan: HostPlan,
   find: FindService,
   hashing: FindHashing,
+  before?: VirtualHost,
 ): TranslatedHost | undefined {
   const { service, virtuals, place } = plan;
   const anchor = service ?? virtuals[0];
@@ -69,9 +71,10 @@ export function translateHost(
         domains: plan.domains,
         routes: isDefault ? [defaultRoute(service, place.port, find, hashing)] : routes,
       };
-      const variants = [...cache.values()];
-      const equal = variants.find((variant) => isDeepStrictEqual(variant.virtualHost, virtualHost));
-      return { virtualHost: equal?.virtualHost ?? virtualHost, skipped };
+      const known = Array.from(cache.values(), (variant) => variant.virtualHost);
+      if (before !== undefined) known.push(before);
+      const equal = known.find((host) => isDeepStrictEqual(host, virtualHost));
+      return { virtualHost: equal ?? virtualHost, skipped };
     },
   );
   return translated;
