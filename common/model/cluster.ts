@@ -33,13 +33,14 @@ export interface Cluster {
 
 /**
  * `eds`: endpoints arrive by EDS under the cluster's own name. `static`: `endpoints` are addresses.
- * `dns`: `endpoints` are host names, each resolved to all its addresses (Envoy's STRICT_DNS).
+ * `dns`: `endpoints` are host names, each resolved to all its addresses (Envoy's STRICT_DNS);
+ * with `isLogical` each is one endpoint, whose new connections go to the first address of the newest answer (LOGICAL_DNS).
  * `original-dst`: the address that the downstream connection, or in explicit mode the request's authority, named.
  */
 export type ClusterDiscovery =
   | { readonly kind: "eds" }
   | { readonly kind: "static"; readonly endpoints: readonly Endpoint[] }
-  | { readonly kind: "dns"; readonly endpoints: readonly Endpoint[] }
+  | { readonly kind: "dns"; readonly endpoints: readonly Endpoint[]; readonly isLogical?: true }
   | { readonly kind: "original-dst" };
 
 export interface LoadBalancer {

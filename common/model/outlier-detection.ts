@@ -14,6 +14,8 @@ export interface OutlierDetection {
   readonly baseEjectionMs: number;
   /** 0..100; one endpoint may always be ejected. */
   readonly maxEjectionPercent: number;
+  /** Answers that count as failures in place of those ≥ 500, as a 500 unless they are 502 to 504; absent: those. */
+  readonly errorStatuses?: readonly number[];
   /** 0..100; with fewer healthy endpoints than this, ejections are ignored (Envoy's panic threshold). */
   readonly minHealthPercent: number;
 }

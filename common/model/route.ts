@@ -104,6 +104,8 @@ export interface WeightedDestination<D = string> {
   readonly weight: number;
   readonly requestHeaders: HeaderOperations;
   readonly responseHeaders: HeaderOperations;
+      /** Of a cookie that we make, such as `["SameSite", "Lax"]`; an empty value leaves the name alone. Absent: no more than the above. */
+      readonly attributes?: readonly (readonly [string, string])[];
   readonly breaker?: CircuitBreakerPolicy<D>;
 }
 

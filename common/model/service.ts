@@ -8,7 +8,7 @@ export interface Service {
   readonly namespace: string;
   readonly ports: readonly ServicePort[];
   readonly location: "mesh-internal" | "mesh-external";
-  readonly resolution: "none" | "static" | "dns";
+  readonly resolution: "none" | "static" | "dns" | "dns-round-robin";
   /** Virtual addresses or CIDRs. */
   readonly addresses: readonly string[];
   /** Endpoints written in the resource itself. Per endpoint the port is that of `ServicePort` `portOf`. */
@@ -17,6 +17,8 @@ export interface Service {
   readonly workloadSelector?: Labels;
   /** Namespaces that may see it: "*" everyone, "." its own, or names. */
   readonly exportTo: readonly string[];
+  /** What its certificate must be for where TLS is spoken to it and the DestinationRule does not say; absent: its own name. */
+  readonly subjectAltNames?: readonly string[];
   readonly source: Source;
 }
 

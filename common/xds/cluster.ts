@@ -7,8 +7,15 @@ import messages from "./generated/messages.js";
 import { fromLoadBalancerFields, loadBalancerWord, toLoadBalancerFields } from "./load-balancer.ts";
 import { tcpFaultFromJson, tcpFaultToJson } from "./tcp-fault.ts";
 import { fromClientSocket, toClientSocket } from "./tls.ts";
-import type { Json } from "./weft-metadata.ts";
-import { fromWeftMetadata, sourceFromJson, sourceToJson, text, toWeftMetadata } from "./weft-metadata.ts";
+import type { Json, JsonObject } from "./weft-metadata.ts";
+import {
+  fromWeftMetadata,
+  isList,
+  sourceFromJson,
+  sourceToJson,
+  text,
+  toWeftMetadata,
+} from "./weft-metadata.ts";
 import type { Reading } from "./wire.ts";
 import { fromDuration, readMessage, toDuration } from "./wire.ts";
 
@@ -31,6 +38,8 @@ export function encodeCluster(cluster: Cluster): Uint8Array {
     service: cluster.service && { ...cluster.service },
     subset: cluster.subset,
     loadBalancer: loadBalancerWord(cluster),
+    // Envoy's error_matcher is younger than the messages that we have.
+    outlierErrorStatuses: cluster.outlierDetection?.errorStatuses,
     tcpFault: tcpFaultToJson(cluster.tcpFault),
   });
   return ClusterCodec.encode({
@@ -67,13 +76,21 @@ function fromCluster(message: WireCluster, reading: Reading): Cluster {
     discovery: fromDiscovery(message, reading),
     loadBalancer: fromLoadBalancerFields(message, weft, reading),
     connectTimeoutMs: message.connectTimeout ? fromDuration(message.connectTimeout) : defaultConnectTimeoutMs,
-    ...fromClusterPolicy(message, reading),
+    ...withErrorStatuses(fromClusterPolicy(message, reading), weft),
     ...(tls ? { tls } : {}),
     ...(tcpFault ? { tcpFault } : {}),
     ...(source ? { source } : {}),
     ...(service ? { service } : {}),
     ...(subset === undefined ? {} : { subset }),
   };
+}
+
+function withErrorStatuses<P extends Pick<Cluster, "outlierDetection">>(policy: P, weft: Json): P {
+  const { outlierDetection } = policy;
+  const { outlierErrorStatuses: statuses } = weft as JsonObject;
+  if (outlierDetection === undefined || !isList(statuses)) return policy;
+  const errorStatuses = statuses.filter((status) => typeof status === "number");
+  return { ...policy, outlierDetection: { ...outlierDetection, errorStatuses } };
 }
 
 function toDiscovery(name: string, discovery: ClusterDiscovery): WireCluster {
@@ -84,9 +101,10 @@ function toDiscovery(name: string, discovery: ClusterDiscovery): WireCluster {
       return { type: DiscoveryType.STATIC, loadAssignment: toAssignment(name, discovery.endpoints) };
     case "dns":
       return {
-        type: DiscoveryType.STRICT_DNS,
+        type: discovery.isLogical ? DiscoveryType.LOGICAL_DNS : DiscoveryType.STRICT_DNS,
         loadAssignment: toAssignment(name, discovery.endpoints),
         dnsLookupFamily: DnsLookupFamily.V4_PREFERRED,
+        respectDnsTtl: true,
       };
     case "original-dst":
       return { type: DiscoveryType.ORIGINAL_DST };
@@ -103,8 +121,9 @@ function fromDiscovery(message: WireCluster, reading: Reading): ClusterDiscovery
     case DiscoveryType.STATIC:
       return { kind: "static", endpoints: endpoints() };
     case DiscoveryType.STRICT_DNS:
-    case DiscoveryType.LOGICAL_DNS:
       return { kind: "dns", endpoints: endpoints() };
+    case DiscoveryType.LOGICAL_DNS:
+      return { kind: "dns", endpoints: endpoints(), isLogical: true };
     case DiscoveryType.ORIGINAL_DST:
       return { kind: "original-dst" };
     case DiscoveryType.EDS: {

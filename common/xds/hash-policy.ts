@@ -15,6 +15,9 @@ export function toHashPolicy(policy: HashPolicy): WireHashPolicy {
           name: policy.name,
           ...(policy.path === undefined ? {} : { path: policy.path }),
           ...(policy.ttlMs === undefined ? {} : { ttl: toDuration(policy.ttlMs) }),
+          ...(policy.attributes && {
+            attributes: policy.attributes.map(([name, value]) => ({ name, value })),
+          }),
         },
       };
     case "source-ip":
@@ -38,13 +41,16 @@ export function fromHashPolicy(wire: WireHashPolicy, path: string, reading: Read
       "envoy.config.route.v3.RouteAction.HashPolicy.Cookie",
       `${path}.cookie`,
     );
-    const { name, path: cookiePath, ttl } = wire.cookie;
+    const { name, path: cookiePath, ttl, attributes } = wire.cookie;
     return [
       {
         kind: "cookie",
         name: name ?? "",
         ...(cookiePath ? { path: cookiePath } : {}),
         ...(ttl ? { ttlMs: fromDuration(ttl) } : {}),
+        ...(attributes?.length
+          ? { attributes: attributes.map(({ name, value }) => [name ?? "", value ?? ""] as const) }
+          : {}),
       },
     ];
   }

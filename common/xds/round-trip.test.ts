@@ -175,7 +175,13 @@ const destination = record<Extract<Route["action"], { kind: "forward" }>["destin
 const hashPolicy = fc.oneof(
   fc.record({ kind: fc.constant("header" as const), name: word }),
   record<Extract<HashPolicy, { kind: "cookie" }>>(
-    { kind: fc.constant("cookie"), name: word, path: word, ttlMs: fc.nat({ max: 1_000_000 }) },
+    {
+      kind: fc.constant("cookie"),
+      name: word,
+      path: word,
+      ttlMs: fc.nat({ max: 1_000_000 }),
+      attributes: fc.array(fc.tuple(word, fc.oneof(fc.constant(""), word)), { minLength: 1, maxLength: 2 }),
+    },
     ["path", "ttlMs"],
   ),
   fc.record({ kind: fc.constant("source-ip" as const) }),
@@ -318,16 +324,20 @@ const connectionPool = record<ConnectionPool>(limits, Object.keys(limits) as (ke
   (pool) => Object.keys(pool).length > 0,
 );
 const percent = fc.integer({ min: 0, max: 100 });
-const outlierDetection: fc.Arbitrary<OutlierDetection> = fc.record({
-  consecutive5xx: fc.nat({ max: 10 }),
-  consecutiveGatewayErrors: fc.nat({ max: 10 }),
-  splitLocalOrigin: fc.boolean(),
-  consecutiveLocalOriginFailures: fc.nat({ max: 10 }),
-  intervalMs: ms,
-  baseEjectionMs: ms,
-  maxEjectionPercent: percent,
-  minHealthPercent: percent,
-});
+const outlierDetection = record<OutlierDetection>(
+  {
+    consecutive5xx: fc.nat({ max: 10 }),
+    consecutiveGatewayErrors: fc.nat({ max: 10 }),
+    splitLocalOrigin: fc.boolean(),
+    consecutiveLocalOriginFailures: fc.nat({ max: 10 }),
+    intervalMs: ms,
+    baseEjectionMs: ms,
+    maxEjectionPercent: percent,
+    minHealthPercent: percent,
+    errorStatuses: fc.array(fc.integer({ min: 100, max: 599 }), { minLength: 1, maxLength: 3 }),
+  },
+  ["errorStatuses"],
+);
 const statusRanges = fc.array(
   fc.integer({ min: 100, max: 500 }).map((start) => ({ start, end: start + 100 })),
   { minLength: 1, maxLength: 2 },
@@ -438,6 +448,7 @@ const anyCluster = record<Cluster>(
     loadBalancer,
     connectTimeoutMs: ms,
     connectionPool,
+      fc.record({ kind: fc.constant("dns" as const), endpoints, isLogical: fc.constant(true as const) }),
     outlierDetection,
     healthCheck,
     retryBudget,

@@ -142,6 +142,7 @@ export const usedMessages = [
   "google.protobuf.Struct",
   "google.protobuf.Value",
   "google.protobuf.ListValue",
+  "envoy.config.route.v3.RouteAction.HashPolicy.CookieAttribute",
   "google.protobuf.BoolValue",
   "google.protobuf.UInt32Value",
   "google.protobuf.UInt64Value",

@@ -91,10 +91,15 @@ function endpointsOf(service: MeshService, port: ServicePort, parts: readonly Pa
   return [...endpoints.values()];
 }
 
+/** Whether the addresses of its endpoints may be names. */
+export function isResolved({ resolution }: Pick<MeshService, "resolution">): boolean {
+  return resolution === "dns" || resolution === "dns-round-robin";
+}
+
 /** A DNS service without endpoints is its own endpoint: its host is what gets resolved (ServiceEntry.endpoints). */
 function writtenEndpoints(service: MeshService, part: Part): readonly ServiceEndpoint[] {
   const isItsOwn =
-    service.resolution === "dns" &&
+    isResolved(service) &&
     part.service.endpoints.length === 0 &&
     part.selected === undefined &&
     !service.hostname.startsWith("*");

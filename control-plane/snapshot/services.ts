@@ -115,6 +115,7 @@ function merge(key: string, parts: readonly ServicePart[], breakers: readonly Se
   const ports = new Map(
     parts.toReversed().flatMap(({ service }) => service.ports.map((port) => [port.number, port] as const)),
   );
+  const subjectAltNames = [...new Set(parts.flatMap(({ service }) => service.subjectAltNames ?? []))];
   const numbers = new Set(parts.flatMap(({ service }) => service.ports.map((port) => port.number)));
   return {
     key,
@@ -125,6 +126,7 @@ function merge(key: string, parts: readonly ServicePart[], breakers: readonly Se
     location: first.location,
     resolution: first.resolution,
     addresses: [...new Set(parts.flatMap(({ service }) => service.addresses))],
+    ...(subjectAltNames.length > 0 && { subjectAltNames }),
     exportTo: first.exportTo,
     source: first.source,
     createdAt: resource.createdAt,

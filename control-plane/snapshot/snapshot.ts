@@ -97,7 +97,7 @@ export interface MeshSidecar extends Omit<CompiledSidecar, "kind"> {
 
 /** A destination, made of all ServiceEntries of one namespace that name its host. Its endpoints live apart: they change more often. */
 export interface MeshService
-  extends Pick<Service, "location" | "resolution" | "addresses" | "exportTo" | "source"> {
+  extends Pick<Service, "location" | "resolution" | "addresses" | "subjectAltNames" | "exportTo" | "source"> {
   /** `namespace/hostname` */
   readonly key: string;
   readonly hostname: string;

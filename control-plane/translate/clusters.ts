@@ -3,7 +3,7 @@ import { clusterName } from "../../common/model/cluster.ts";
 import type { Endpoint, EndpointSet } from "../../common/model/endpoint.ts";
 import type { HealthProbe } from "../../common/model/health-check.ts";
 import type { ClientTls } from "../../common/model/tls.ts";
-import { hasLabels } from "../snapshot/endpoints.ts";
+import { hasLabels, isResolved } from "../snapshot/endpoints.ts";
 import { tcpFaultOf } from "../snapshot/faults.ts";
 import { healthCheckOf } from "../snapshot/health-checks.ts";
 import { keepElements, reuseIn } from "../snapshot/reuse.ts";
@@ -190,19 +190,21 @@ function mergePolicy(
 }
 
 /** Without an SNI of its own the host is asked for; of a wildcard only the proxy knows which, at each request. */
-function withServerName(tls: ClientTls, { hostname }: MeshService): ClientTls {
+function withServerName(settings: ClientTls, { hostname, subjectAltNames = [] }: MeshService): ClientTls {
+  const tls = settings.subjectAltNames.length > 0 ? settings : { ...settings, subjectAltNames };
   return tls.sni !== undefined || hostname.startsWith("*") ? tls : { sni: hostname, ...tls };
 }
 
 function discoveryOf({ resolution }: MeshService, endpoints: readonly Endpoint[]): ClusterDiscovery {
   if (resolution === "none") return { kind: "original-dst" };
-  return resolution === "dns" ? { kind: "dns", endpoints } : { kind: "eds" };
+  if (resolution === "dns") return { kind: "dns", endpoints };
+  return resolution === "dns-round-robin" ? { kind: "dns", endpoints, isLogical: true } : { kind: "eds" };
 }
 
-function isItsOwnEndpoint({ resolution, hostname }: MeshService, all: readonly Endpoint[]): boolean {
-  return (
-    resolution === "dns" && all.length === 1 && all[0]!.address === hostname && all[0]!.workload === undefined
-  );
+function isItsOwnEndpoint(service: MeshService, all: readonly Endpoint[]): boolean {
+  const [first, ...more] = all;
+  if (!isResolved(service) || first === undefined || more.length > 0) return false;
+  return first.address === service.hostname && first.workload === undefined;
 }
 
 function serviceName({ hostname, name, namespace }: MeshService): NonNullable<Cluster["service"]> {

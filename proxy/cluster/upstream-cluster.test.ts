@@ -334,6 +334,27 @@ describe("a dns cluster", () => {
     expect(addresses()).toEqual(["10.0.0.1:80", "10.0.1.2:80"]);
   });
 
+  it("of one logical endpoint sends new connections to the first address of the newest answer, and keeps the old ones", async () => {
+    names.set("a", { addresses: ["10.0.0.2", "10.0.0.1"], ttlMs: 5_000 });
+    const config = cluster("c", {
+      discovery: { kind: "dns", endpoints: [{ ...endpoint(80), address: "a" }], isLogical: true },
+    });
+    clusters.configure(config);
+    await settle();
+    expect(addresses()).toEqual(["a:80"]);
+    const [state] = clusters.get("c")!.endpoints;
+    await clusters.upstream("c")(plainExchange());
+    names.set("a", { addresses: ["10.0.0.3", "10.0.0.2"] });
+    await clock.advance(6_100);
+    expect([...clusters.get("c")!.endpoints]).toEqual([state]);
+    await clusters.upstream("c")(plainExchange());
+    state!.pool.drain();
+    clusters.configure({ ...config, tls: { subjectAltNames: [], insecureSkipVerify: true } });
+    await clusters.upstream("c")(plainExchange());
+    expect(connectedTo.slice(0, 1)).toEqual(["10.0.0.2:80"]);
+    expect(connectedTo.at(-1)).toBe("10.0.0.3:80");
+  });
+
   it("keeps the last good addresses when the name server fails", async () => {
     names.set("a", { addresses: ["10.0.0.1"] });
     clusters.configure(dns("a"));

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { CancelTimer, Clock } from "../../common/base/clock.ts";
 import type { Random } from "../../common/base/random.ts";
 import type { Hash64 } from "../../common/base/xxhash64.ts";
-import type { Cluster, LoadBalancer } from "../../common/model/cluster.ts";
+import type { Cluster, ClusterDiscovery, LoadBalancer } from "../../common/model/cluster.ts";
 import type { ConnectionPool } from "../../common/model/connection-pool.ts";
 import type { Endpoint } from "../../common/model/endpoint.ts";
 import type { HealthCheck } from "../../common/model/health-check.ts";
@@ -132,7 +132,7 @@ export class UpstreamCluster {
     if (before !== undefined && before.discovery.kind !== discovery.kind) this.#forgetDiscovery();
     else if (!isDeepStrictEqual(before?.tls, config.tls)) this.#reconnect();
     if (discovery.kind === "static") this.setEndpoints(discovery.endpoints);
-    else if (discovery.kind === "dns") this.#follow(discovery.endpoints, before);
+    else if (discovery.kind === "dns") this.#follow(discovery, before);
     else if (discovery.kind === "original-dst") {
       this.#originalDestination ??= new OriginalDestination(
         this.#parts,
@@ -222,7 +222,7 @@ export class UpstreamCluster {
 
   #createProber({ endpoint }: EndpointState, check: HealthCheck): Prober {
     const { connect, openSocket, clock } = this.#parts;
-    const address = { host: endpoint.address, port: endpoint.port };
+    const address = () => ({ host: this.#dial(endpoint.address), port: endpoint.port });
     const tls = this.#tlsTo(endpoint.address);
     const { hostname = "*" } = this.#config?.service ?? {};
     return createProber(check.probe, {
@@ -235,8 +235,11 @@ export class UpstreamCluster {
     });
   }
 
-  #follow(hosts: readonly Endpoint[], before: Cluster | undefined): void {
-    if (before?.discovery.kind === "dns" && sameHosts(before.discovery.endpoints, hosts)) {
+  #follow(discovery: DnsDiscovery, before: Cluster | undefined): void {
+    const { endpoints: hosts } = discovery;
+    const isLogical = discovery.isLogical === true;
+    const old = before?.discovery;
+    if (old?.kind === "dns" && sameHosts(old.endpoints, hosts) && old.isLogical === discovery.isLogical) {
       if (this.#isWarm) this.#rebalance();
       return;
     }
@@ -245,6 +248,7 @@ export class UpstreamCluster {
       ...this.#parts,
       onChange: (endpoints) => this.setEndpoints(endpoints),
     });
+      isLogical,
     this.#dns.start();
   }
 
@@ -310,15 +314,30 @@ export class UpstreamCluster {
     const { connect, pool, clock } = this.#parts;
     const { address, port } = endpoint;
     const tls = this.#tlsTo(address);
-    return new EndpointState(endpoint, {
-      connect: () =>
-        connect({ host: address, port }, this.#connectTimeoutMs(), this.load.limits.tcpKeepalive, tls),
+    const pooled = createPool(this.#config?.protocol ?? "http1", {
+      connect: (protocol) => {
+        const { tcpKeepalive, http2Keepalive } = this.load.limits;
+        const http2 = protocol === "http2" ? { keepalive: http2Keepalive } : undefined;
+        return connect(
+          { host: this.#dial(address), port },
+          this.#connectTimeoutMs(),
+          tcpKeepalive,
+          tls,
+          http2,
+        );
+      },
       load: this.load,
       settings: pool,
       clock,
     });
   }
 
+    return new EndpointState(endpoint, pooled);
+  }
+
+  /** Where an endpoint's next connection goes: its address, and where that is a logical name, what it stands for now. */
+  #dial(address: string): string {
+    return this.#dns?.addressOf(address) ?? address;
   #tlsTo(address: string): UpstreamTls | undefined {
     const { tls: settings, service } = this.#config ?? {};
     return settings && { settings, serverName: service?.hostname ?? address };
@@ -337,6 +356,8 @@ export function servicePort(name: string): number | undefined {
 
 function sameHosts(some: readonly Endpoint[], others: readonly Endpoint[]): boolean {
   return some === others || JSON.stringify(some) === JSON.stringify(others);
+type DnsDiscovery = Extract<ClusterDiscovery, { readonly kind: "dns" }>;
+
 }
 
 const none = () => undefined;

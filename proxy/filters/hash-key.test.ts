@@ -74,6 +74,15 @@ describe("the hash key", () => {
     expect(again).toEqual({ key, cookie: undefined });
   });
 
+  it("sets a cookie with the attributes that are asked for", async () => {
+    const attributes = [
+      ["SameSite", "Lax"],
+      ["Secure", ""],
+    ] as const;
+    const { cookie } = await send([{ kind: "cookie", name: "s", path: "/", ttlMs: 0, attributes }]);
+    expect(cookie).toMatch(/^s=[0-9a-f]{16}; Path=\/; SameSite=Lax; Secure; HttpOnly$/);
+  });
+
   it("sets a cookie for the browser's session when the time to live is zero", async () => {
     const { cookie } = await send([{ kind: "cookie", name: "s", ttlMs: 0 }]);
     expect(cookie).toMatch(/^s=[0-9a-f]{16}; HttpOnly$/);

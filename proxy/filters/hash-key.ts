@@ -69,10 +69,13 @@ function valuesOf(raw: readonly string[], name: string): string[] {
   return values;
 }
 
-function cookiePart({ name, path, ttlMs }: Extract<HashPolicy, { kind: "cookie" }>): KeyPart {
+type CookiePolicy = Extract<HashPolicy, { readonly kind: "cookie" }>;
+
+function cookiePart({ name, path, ttlMs, attributes: more = [] }: CookiePolicy): KeyPart {
   const attributes = [
     ...(ttlMs === undefined || ttlMs < 1_000 ? [] : [`Max-Age=${Math.floor(ttlMs / 1_000)}`]),
     ...(path === undefined || path === "" ? [] : [`Path=${path}`]),
+    ...more.map(([attribute, value]) => (value === "" ? attribute : `${attribute}=${value}`)),
     "HttpOnly",
   ].join("; ");
   return (exchange, cookies) => {

@@ -13,7 +13,13 @@ import type { SpecContext } from "../kind.ts";
 import type { CompiledServiceEntry } from "./compiled.ts";
 import type { ServiceEntrySpec } from "./schema.ts";
 
-const resolutions: Readonly<Record<string, Service["resolution"]>> = { STATIC: "static", DNS: "dns" };
+/** DYNAMIC_DNS: proxies resolve what a request names anyway, so it is NONE with a promise. */
+const resolutions: Readonly<Record<string, Service["resolution"]>> = {
+  STATIC: "static",
+  DNS: "dns",
+  DNS_ROUND_ROBIN: "dns-round-robin",
+  DYNAMIC_DNS: "none",
+};
 
 export function compileServiceEntry(spec: ServiceEntrySpec, context: SpecContext): CompiledServiceEntry {
   const endpoints = (spec.endpoints ?? []).map((endpoint): ServiceEndpoint => {
@@ -28,6 +34,7 @@ export function compileServiceEntry(spec: ServiceEntrySpec, context: SpecContext
     addresses: spec.addresses ?? [],
     endpoints,
     ...(spec.workloadSelector ? { workloadSelector: compileLabels(spec.workloadSelector.labels) } : {}),
+    ...(spec.subjectAltNames?.length && { subjectAltNames: spec.subjectAltNames }),
     exportTo: compileExportTo(spec.exportTo),
   };
   return {

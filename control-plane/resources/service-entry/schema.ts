@@ -3,7 +3,6 @@ import { z } from "zod";
 import { exportToField } from "../fields/export-to.ts";
 import { hostField } from "../fields/host.ts";
 import { labelsField } from "../fields/labels.ts";
-import { notYet } from "../fields/not-yet.ts";
 import { portField } from "../fields/numbers.ts";
 import { protocolField } from "../fields/protocol.ts";
 import { portNameField, workloadEndpointField } from "../fields/workload-endpoint.ts";
@@ -22,14 +21,7 @@ const addressOrRange = z.string().superRefine((text, context) => {
   });
 });
 
-const resolution = z.string().superRefine((text, context) => {
-  if (["NONE", "STATIC", "DNS"].includes(text)) return;
-  const isKnown = ["DNS_ROUND_ROBIN", "DYNAMIC_DNS"].includes(text);
-  const message = isKnown
-    ? `${text} is not supported yet`
-    : `${JSON.stringify(text)} is not one of the choices`;
-  context.addIssue({ code: "custom", message, params: { hint: "one of NONE, STATIC, DNS" } });
-});
+const resolution = z.enum(["NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"]);
 
 const port = z.strictObject({
   number: portField,
@@ -47,11 +39,18 @@ export const serviceEntrySpec = z.strictObject({
   location: z.enum(["MESH_EXTERNAL", "MESH_INTERNAL"]).optional().describe("Default MESH_EXTERNAL."),
   resolution: resolution
     .optional()
-    .describe("NONE (default): the caller's address. STATIC: endpoints. DNS: resolve. Others come later."),
+    .describe(
+      "NONE (default): the caller's address. STATIC: endpoints. DNS: all addresses of the endpoints' names, or of the hosts. DNS_ROUND_ROBIN: of one name the first address for each new connection; those that are open stay. DYNAMIC_DNS: for wildcard hosts, the name that a request asks for.",
+    ),
   endpoints: z.array(workloadEndpointField).optional(),
   workloadSelector: z.strictObject({ labels: labelsField.optional() }).optional(),
   exportTo: exportToField.optional(),
-  subjectAltNames: notYet(),
+  subjectAltNames: z
+    .array(z.string().min(1))
+    .optional()
+    .describe(
+      "Names or SPIFFE IDs for one of which the service's certificate must be, where a DestinationRule says that TLS is spoken and names none itself.",
+    ),
 });
 
 export type ServiceEntrySpec = z.infer<typeof serviceEntrySpec>;

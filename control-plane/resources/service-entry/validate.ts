@@ -66,10 +66,26 @@ function validateResolution(spec: ServiceEntrySpec): FieldProblem[] {
   const report = (path: FieldPath, why: string, hint: string) => problems.push({ path, why, hint });
   const resolution = spec.resolution ?? "NONE";
   const endpoints = spec.endpoints ?? [];
-  if (resolution === "NONE" && endpoints.length > 0) {
-    report(["endpoints"], "has no use with resolution NONE", "set resolution to STATIC or DNS");
+  if ((resolution === "NONE" || resolution === "DYNAMIC_DNS") && endpoints.length > 0) {
+    report(["endpoints"], `has no use with resolution ${resolution}`, "set resolution to STATIC or DNS");
   }
-  if (resolution === "DNS") {
+  if (resolution === "DNS_ROUND_ROBIN" && endpoints.length > 1) {
+    report(["endpoints"], "DNS_ROUND_ROBIN takes one endpoint at most", "give one, or use resolution DNS");
+  }
+  if (resolution === "DYNAMIC_DNS") {
+    spec.hosts.forEach((host, index) => {
+      if (!host.startsWith("*"))
+        report(["hosts", index], "DYNAMIC_DNS is for wildcard hosts", "use resolution DNS");
+    });
+    (spec.ports ?? []).forEach((port, index) => {
+      const protocol = servicePortProtocol(port);
+      if (!["http", "http2", "grpc", "grpc-web", "https", "tls"].includes(protocol))
+        report(["ports", index], `${protocol} names no host that could be resolved`, "use resolution NONE");
+    });
+    if (spec.workloadSelector !== undefined)
+      report(["workloadSelector"], "has no use with resolution DYNAMIC_DNS", "set resolution to STATIC");
+  }
+  if (resolution === "DNS" || resolution === "DNS_ROUND_ROBIN") {
     (spec.addresses ?? []).forEach((address, index) => {
       if (address.includes("/"))
         report(["addresses", index], "a range needs resolution NONE or STATIC", "give single addresses");

@@ -27,6 +27,12 @@ export interface OutlierParts {
   readonly onChange: () => void;
 }
 
+/** What a status counts as where failures are listed. */
+function asFailure(status: number, errorStatuses: readonly number[]): number {
+  if (!errorStatuses.includes(status)) return 200;
+  return status >= 502 && status <= 504 ? status : 500;
+}
+
 /** ms; no ejection takes longer, unless a single one does (Envoy's max_ejection_time). */
 const maxEjectionMs = 300_000;
 
@@ -64,7 +70,8 @@ export class OutlierDetector {
   /** The endpoint answered. */
   answered(record: OutlierRecord, status: number): void {
     record.consecutiveLocalOriginFailures = 0;
-    this.#count(record, status);
+    const { errorStatuses } = this.#policy;
+    this.#count(record, errorStatuses === undefined ? status : asFailure(status, errorStatuses));
   }
 
   /**
