@@ -17,6 +17,7 @@ import { Publisher } from "./live/publisher.ts";
 import type { Log } from "./log.ts";
 import { createLog } from "./log.ts";
 import { runUntilSignal } from "./run.ts";
+import { LeaseLedger } from "./serve/lease-ledger.ts";
 import { XdsServer } from "./serve/server.ts";
 import { defaultMeshSettings } from "./snapshot/snapshot.ts";
 import type { FilesSource } from "./sources/files.ts";
@@ -78,7 +79,9 @@ export async function startControlPlane(
     resources: () => countBy(mesh.snapshot?.resources ?? [], ({ kind }) => kind),
     problems: () => countBy(api.problems(), ({ severity = "error" }) => severity),
   });
+  const leases = new LeaseLedger(clock);
   const xds: XdsServer = new XdsServer({
+    leases,
     source: mesh,
     clock,
     version: "v0",

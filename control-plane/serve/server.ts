@@ -11,6 +11,7 @@ import type {
 } from "../../common/xds/ads.ts";
 import { aggregatedDiscoveryService } from "../../common/xds/ads.ts";
 import { certificateService } from "../../common/xds/certificate-service.ts";
+import { leaseService } from "../../common/xds/lease-service.ts";
 import type { ProxyPeer } from "../../common/xds/node.ts";
 import type { ResourceKind } from "../../common/xds/type-url.ts";
 import type { NackRecord } from "./acks.ts";
@@ -18,6 +19,9 @@ import { notOwnNode, proofOf } from "./caller.ts";
 import type { CertificateCallParts } from "./certificate-calls.ts";
 import { answerCertificateCalls } from "./certificate-calls.ts";
 import { deltaResponder, takeDeltaRequest } from "./delta.ts";
+import type { LeaseStream } from "./lease-calls.ts";
+import { answerLeaseCalls } from "./lease-calls.ts";
+import type { LeaseLedger } from "./lease-ledger.ts";
 import { Outgoing } from "./outgoing.ts";
 import type { ProxyStatus } from "./proxy-status.ts";
 import { proxyStatus } from "./proxy-status.ts";
@@ -37,6 +41,8 @@ export interface XdsServerParts {
   /** The version of the snapshot that `source` serves when the server starts. */
   readonly version: string;
   readonly events?: XdsServerEvents;
+  /** Divides the limits that proxies share; absent: they go by their own parts. */
+  readonly leases?: LeaseLedger;
   readonly limits?: Partial<XdsServerLimits>;
 }
 
@@ -190,6 +196,13 @@ export class XdsServer {
       DeltaAggregatedResources: (call: ServerDuplexStream<DeltaRequest, DeltaResponse>) =>
         this.#admit({ call, respond: deltaResponder, take: takeDeltaRequest }, calls),
     });
+    const { leases, clock } = this.#parts;
+    if (leases !== undefined) {
+      const isKnown =
+        calls &&
+        (async (call: LeaseStream) => (await calls.authenticate(proofOf(call, clock.now()))) !== undefined);
+      grpc.addService(leaseService, { Lease: answerLeaseCalls(leases, isKnown) });
+    }
     return grpc;
   }
 
