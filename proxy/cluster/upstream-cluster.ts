@@ -226,8 +226,8 @@ export class UpstreamCluster {
     const tls = this.#tlsTo(endpoint.address);
     const { hostname = "*" } = this.#config?.service ?? {};
     return createProber(check.probe, {
-      connect: () => connect(address, check.timeoutMs, undefined, tls),
-      open: (protocols) => openSocket(address, check.timeoutMs, tls, protocols),
+      connect: () => connect(address(), check.timeoutMs, undefined, tls),
+      open: (protocols) => openSocket(address(), check.timeoutMs, tls, protocols),
       scheme: tls === undefined ? "http" : "https",
       host: hostname.startsWith("*") ? endpointKey(endpoint) : hostname,
       reusesConnection: check.reusesConnection,
