@@ -15,6 +15,8 @@ import type { TcpParts } from "./cluster/open-tcp.ts";
 import { openTcp } from "./cluster/open-tcp.ts";
 import { systemResolver } from "./cluster/resolver.ts";
 import type { EndpointHealthChange } from "./cluster/upstream-cluster.ts";
+import type { TcpFaultParts } from "./cluster/tcp-faults.ts";
+import { injectTcpFaults } from "./cluster/tcp-faults.ts";
 import type { ProxySettings } from "./config.ts";
 import { ConfigSink } from "./config-sink.ts";
 import type { AccessParts } from "./filters/access.ts";
@@ -170,6 +172,7 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
     ...context,
     nested: { direction: "inbound", retries: nestedRetries },
   };
+  const tcpFaultParts: TcpFaultParts = { clusters, clock, random, injected: (kind) => faults.count(kind) };
   const build = (route: Route): Service => buildRouteService(route, context);
   const buildInbound = (route: Route): Service => buildRouteService(route, inboundContext);
   const demand = settings.onDemand && new OnDemand({ ...settings.onDemand, clock, source: () => xds });
@@ -195,7 +198,8 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
       log.warn("certificates cannot be read; the last good ones stay, if there are any", { listener, why }),
     tcp: telemetry.tcp,
     originalDestination: () => undefined,
-    openTcp: (proxy, connection) => openTcp(proxy, connection, tcpParts),
+    openTcp: async (proxy, connection) =>
+      injectTcpFaults(await openTcp(proxy, connection, tcpParts), connection, tcpFaultParts),
     serviceFor: (listener, chain) =>
       listener.direction === "inbound"
         ? acceptInbound(chain, {

@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import { paceOf, passPaced } from "./pace.ts";
+import { breakOff } from "./reset.ts";
 
 /** Two sockets whose bytes go to each other, until both directions have ended. */
 export interface Splice {
@@ -43,7 +44,7 @@ export function splice(one: Socket, other: Socket, watcher: SpliceWatcher): Spli
     from.on("error", destroy);
     from.on("close", (hadError: boolean) => {
       // Without an error both directions have ended, and what was written may still be on its way to the other side.
-      if (hadError || !from.readableEnded) to.destroy();
+      if (hadError || !from.readableEnded) breakOff(to, from);
       closed();
     });
     if (from.destroyed) to.destroy();
