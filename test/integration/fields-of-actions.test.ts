@@ -1,17 +1,15 @@
 import type { RequestListener } from "node:http";
 import { request } from "undici";
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { ProxyApp } from "../../proxy/app.ts";
 import type { EchoServer } from "../support/echo-server.ts";
-import { startEcho } from "../support/echo-server.ts";
-import { onlyPort, resourceYaml, serviceYaml, YamlMesh } from "../support/yaml-mesh.ts";
+import { sceneOfEachTest } from "../support/scene.ts";
+import type { YamlMesh } from "../support/yaml-mesh.ts";
+import { onlyPort, resourceYaml, serviceYaml } from "../support/yaml-mesh.ts";
 
 /** What each field of a VirtualService's actions does, from YAML to sockets: a sidecar, and a service `reviews` of two versions. */
 
-const stops: (() => Promise<unknown>)[] = [];
-afterEach(async () => {
-  for (const stop of stops.splice(0).reverse()) await stop();
-});
+const { echo, meshOf } = sceneOfEachTest();
 
 const toV1 = "route: [{ destination: { host: reviews, subset: v1 } }]";
 const toV2 = "route: [{ destination: { host: reviews, subset: v2 } }]";
@@ -334,10 +332,8 @@ async function sidecar(
 ): Promise<{ get: Get; mesh: YamlMesh; v1: EchoServer; v2: EchoServer }> {
   const v1 = await echo("v1", answers.v1 ?? withSecret);
   const v2 = await echo("v2");
-  const mesh = new YamlMesh();
-  stops.push(() => mesh.stop());
   const subsets = "[{ name: v1, labels: { version: v1 } }, { name: v2, labels: { version: v2 } }]";
-  await mesh.apply(
+  const mesh = await meshOf(
     serviceYaml("reviews", { v1: v1.port, v2: v2.port }),
     resourceYaml("DestinationRule", "reviews", `host: reviews\nsubsets: ${subsets}\n${answers.policy ?? ""}`),
     resourceYaml(
@@ -354,12 +350,6 @@ async function sidecar(
     v1,
     v2,
   };
-}
-
-async function echo(name: string, handle?: RequestListener): Promise<EchoServer> {
-  const started = await startEcho(name, handle);
-  stops.push(() => started.stop());
-  return started;
 }
 
 /** Tells what it was asked, with a header that nobody outside should see. */

@@ -1,18 +1,16 @@
 import type { RequestListener } from "node:http";
 import { request } from "undici";
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { ProxyApp } from "../../proxy/app.ts";
 import type { ProxyOptions } from "../../proxy/config.ts";
 import type { EchoServer } from "../support/echo-server.ts";
 import { startEcho } from "../support/echo-server.ts";
-import { onlyPort, resourceYaml, YamlMesh } from "../support/yaml-mesh.ts";
+import { sceneOfEachTest } from "../support/scene.ts";
+import { onlyPort, resourceYaml } from "../support/yaml-mesh.ts";
 
 /** What each field of a DestinationRule's loadBalancer does, from YAML to which endpoint answers. */
 
-const stops: (() => Promise<unknown>)[] = [];
-afterEach(async () => {
-  for (const stop of stops.splice(0).reverse()) await stop();
-});
+const { after, meshOf } = sceneOfEachTest();
 
 const users = Array.from({ length: 60 }, (_, index) => `user-${index}`);
 
@@ -189,8 +187,6 @@ async function service(
   shape: Shape = {},
 ) {
   const echoes = shape.echoes ?? (await startEchoes(size));
-  const mesh = new YamlMesh();
-  stops.push(() => mesh.stop());
   const destination = shape.subset === undefined ? "{ host: svc }" : `{ host: svc, subset: ${shape.subset} }`;
   const yaml = [
     resourceYaml(
@@ -215,7 +211,7 @@ async function service(
       `hosts: [svc]\nhttp: [{ route: [{ destination: ${destination} }] }]`,
     ),
   ];
-  await mesh.apply(...yaml);
+  const mesh = await meshOf(...yaml);
   const proxy = await mesh.proxy(options);
   const ask = (one: Ask) => send(proxy, one);
   return {
@@ -227,7 +223,7 @@ async function service(
 
 async function startEchoes(count: number, handle?: RequestListener): Promise<readonly EchoServer[]> {
   const echoes = await Promise.all(Array.from("abcdefgh".slice(0, count), (name) => startEcho(name, handle)));
-  stops.push(() => Promise.all(echoes.map((echo) => echo.stop())));
+  after(() => Promise.all(echoes.map((echo) => echo.stop())));
   return echoes;
 }
 

@@ -4,9 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ConnectionOptions, TLSSocket } from "node:tls";
 import { connect } from "node:tls";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { certificatesIn } from "../support/certificates.ts";
-import { onlyPort, resourceYaml, serviceYaml, YamlMesh } from "../support/yaml-mesh.ts";
+import { sceneOfEachTest } from "../support/scene.ts";
+import { onlyPort, resourceYaml, serviceYaml } from "../support/yaml-mesh.ts";
 
 /** What each field of a Gateway's TLS settings does to a client's handshake. */
 
@@ -19,10 +20,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const stops: (() => Promise<unknown>)[] = [];
-afterEach(async () => {
-  for (const stop of stops.splice(0).reverse()) await stop();
-});
+const { after, meshOf } = sceneOfEachTest();
 
 describe("a gateway's server", () => {
   // covers Gateway servers[].tls.minProtocolVersion, servers[].tls.maxProtocolVersion, servers[].tls.cipherSuites[]
@@ -64,10 +62,8 @@ describe("a gateway's server", () => {
 });
 
 async function gateway(fields: string): Promise<number> {
-  const mesh = new YamlMesh();
-  stops.push(() => mesh.stop());
   const tls = `mode: SIMPLE, serverCertificate: ${file("shop.pem")}, privateKey: ${file("shop.key")}`;
-  await mesh.apply(
+  const mesh = await meshOf(
     serviceYaml("ui", { v1: 1 }),
     resourceYaml(
       "Gateway",
@@ -97,7 +93,7 @@ async function handshake(port: number, options: ConnectionOptions): Promise<stri
     ca,
     ...options,
   });
-  stops.push(async () => socket.destroy());
+  after(async () => socket.destroy());
   const outcome = once(socket, "secureConnect").then(
     () => `${socket.getProtocol()} ${socket.getCipher().name}`,
     () => "refused",

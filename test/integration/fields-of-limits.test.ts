@@ -1,16 +1,14 @@
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Cluster } from "../../common/model/cluster.ts";
-import { resourceYaml, serviceYaml, YamlMesh } from "../support/yaml-mesh.ts";
+import { sceneOfEachTest } from "../support/scene.ts";
+import { resourceYaml, serviceYaml } from "../support/yaml-mesh.ts";
 
 /**
  * That each limit of a DestinationRule reaches the proxy's cluster with the meaning it was written with. What the proxy does with it is shown
  * where limits are kept: pools, outlier detection, retry budgets.
  */
 
-const stops: (() => Promise<unknown>)[] = [];
-afterEach(async () => {
-  for (const stop of stops.splice(0).reverse()) await stop();
-});
+const { meshOf } = sceneOfEachTest();
 
 type Limits = Partial<
   Pick<Cluster, "connectTimeoutMs" | "connectionPool" | "outlierDetection" | "retryBudget">
@@ -119,9 +117,7 @@ function outlier(fields: Partial<NonNullable<Cluster["outlierDetection"]>>): Lim
 
 /** What a sidecar has of the service `svc` with this DestinationRule. */
 async function clusterWith(rule: string, subset = "", namespace = "default"): Promise<Cluster> {
-  const mesh = new YamlMesh();
-  stops.push(() => mesh.stop());
-  await mesh.apply(
+  const mesh = await meshOf(
     serviceYaml("svc", { v1: 1 }),
     resourceYaml("DestinationRule", "svc", `host: svc\n${rule}`),
   );

@@ -1,10 +1,11 @@
 import { request } from "undici";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { ProxyApp } from "../../proxy/app.ts";
 import type { ProxyOptions } from "../../proxy/config.ts";
 import type { EchoServer } from "../support/echo-server.ts";
 import { startEcho } from "../support/echo-server.ts";
-import { onlyPort, resourceYaml, serviceYaml, YamlMesh } from "../support/yaml-mesh.ts";
+import { sceneOfEachTest } from "../support/scene.ts";
+import { onlyPort, resourceYaml, serviceYaml } from "../support/yaml-mesh.ts";
 
 /** What each field of a VirtualService's matches does to a request: those that match go to v2, the others to v1. */
 
@@ -14,10 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => Promise.all(echoes.map((echo) => echo.stop())));
 
-const stops: (() => Promise<unknown>)[] = [];
-afterEach(async () => {
-  for (const stop of stops.splice(0).reverse()) await stop();
-});
+const { meshOf } = sceneOfEachTest();
 
 interface Ask {
   readonly path?: string;
@@ -118,9 +116,7 @@ describe("a match in a sidecar", () => {
   });
 
   it("takes the first rule of the list that matches", async () => {
-    const mesh = new YamlMesh();
-    stops.push(() => mesh.stop());
-    await mesh.apply(
+    const mesh = await meshOf(
       ...base(),
       virtualService(
         "{ uri: { prefix: / } }\n  route: [{ destination: { host: reviews, subset: v1 } }]\n- match:\n  - { uri: { exact: /a } }",
@@ -134,10 +130,8 @@ describe("a match in a gateway", () => {
   // covers VirtualService gateways[], http[].match[].gateways[]
   // covers Gateway selector{}, servers[].port.number, servers[].port.name, servers[].port.protocol, servers[].hosts[]
   it("by the gateway that the request came through", async () => {
-    const mesh = new YamlMesh();
-    stops.push(() => mesh.stop());
     const rule = virtualService("{ gateways: [edge] }", "gateways: [mesh, edge, side]", ["shop.example.com"]);
-    await mesh.apply(...base(), gatewayYaml("edge"), gatewayYaml("side"), rule);
+    const mesh = await meshOf(...base(), gatewayYaml("edge"), gatewayYaml("side"), rule);
     for (const [name, version] of [
       ["edge", "v2"],
       ["side", "v1"],
@@ -200,9 +194,7 @@ async function sidecar(
   options: Partial<ProxyOptions> = {},
   ports?: string,
 ): Promise<{ proxy: ProxyApp }> {
-  const mesh = new YamlMesh();
-  stops.push(() => mesh.stop());
-  await mesh.apply(...base(ports), virtualService(match));
+  const mesh = await meshOf(...base(ports), virtualService(match));
   return { proxy: await mesh.proxy(options) };
 }
 

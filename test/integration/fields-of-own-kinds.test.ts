@@ -1,19 +1,15 @@
 import type { RequestListener } from "node:http";
 import { request } from "undici";
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { CircuitBreakerPolicy } from "../../common/model/circuit-breaker.ts";
 import type { RateLimitRule } from "../../common/model/rate-limit.ts";
 import type { ProxyApp } from "../../proxy/app.ts";
-import type { EchoServer } from "../support/echo-server.ts";
-import { startEcho } from "../support/echo-server.ts";
-import { onlyPort, resourceYaml, serviceYaml, YamlMesh } from "../support/yaml-mesh.ts";
+import { sceneOfEachTest } from "../support/scene.ts";
+import { onlyPort, resourceYaml, serviceYaml } from "../support/yaml-mesh.ts";
 
 /** What each field of CircuitBreaker and RateLimit does, from YAML to answers. */
 
-const stops: (() => Promise<unknown>)[] = [];
-afterEach(async () => {
-  for (const stop of stops.splice(0).reverse()) await stop();
-});
+const { echo, meshOf } = sceneOfEachTest();
 
 const failing: RequestListener = (_request, response) => response.writeHead(500).end("failed");
 /** Opens at the second failure. */
@@ -179,12 +175,14 @@ describe("a RateLimit", () => {
       "svc",
       "hosts: ['*']\ngateways: [edge, side]\nhttp: [{ route: [{ destination: { host: svc } }] }]",
     );
-    const mesh = await meshOf([
-      serviceYaml("svc", { v1: a.port }),
-      ...gateways,
-      route,
-      resourceYaml("RateLimit", "few", `target: { gateway: { name: edge } }\n${one}`),
-    ]);
+    const mesh = await meshOf(
+      ...[
+        serviceYaml("svc", { v1: a.port }),
+        ...gateways,
+        route,
+        resourceYaml("RateLimit", "few", `target: { gateway: { name: edge } }\n${one}`),
+      ],
+    );
     const bind = ["80=127.0.0.1:1"];
     expect(await statuses(await mesh.proxy({ kind: "gateway", labels: "app=edge", bind }), 3)).toEqual([
       200, 200, 429,
@@ -204,11 +202,13 @@ describe("a RateLimit", () => {
   ])("counts requests to %s", async (target, expected) => {
     const a = await echo("a");
     const service = serviceYaml("svc", { v1: 1 });
-    const mesh = await meshOf([
-      service,
-      service.replaceAll("svc", "other").replace("http: 1 }", "http: 2 }"),
-      resourceYaml("RateLimit", "few", `target: { ${target} }\n${one}`),
-    ]);
+    const mesh = await meshOf(
+      ...[
+        service,
+        service.replaceAll("svc", "other").replace("http: 1 }", "http: 2 }"),
+        resourceYaml("RateLimit", "few", `target: { ${target} }\n${one}`),
+      ],
+    );
     const into = {
       outbound: undefined,
       inbound: "127.0.0.1:1",
@@ -298,17 +298,19 @@ async function breakerMesh(spec: string, handle: RequestListener = failing) {
   const subsets = ["v1", "v2", "spare"]
     .map((name) => `{ name: ${name}, labels: { version: ${name} } }`)
     .join();
-  const mesh = await meshOf([
-    serviceYaml("reviews", { v1: v1.port, v2: v2.port, spare: spare.port }),
-    serviceYaml("spare", { v1: spare.port }),
-    resourceYaml("DestinationRule", "reviews", `host: reviews\nsubsets: [${subsets}]`),
-    resourceYaml(
-      "VirtualService",
-      "reviews",
-      `hosts: [reviews]\nhttp:\n${rule("first", "/v1", "v1")}\n${rule("rest", "/", "v2")}`,
-    ),
-    resourceYaml("CircuitBreaker", "breaker", spec),
-  ]);
+  const mesh = await meshOf(
+    ...[
+      serviceYaml("reviews", { v1: v1.port, v2: v2.port, spare: spare.port }),
+      serviceYaml("spare", { v1: spare.port }),
+      resourceYaml("DestinationRule", "reviews", `host: reviews\nsubsets: [${subsets}]`),
+      resourceYaml(
+        "VirtualService",
+        "reviews",
+        `hosts: [reviews]\nhttp:\n${rule("first", "/v1", "v1")}\n${rule("rest", "/", "v2")}`,
+      ),
+      resourceYaml("CircuitBreaker", "breaker", spec),
+    ],
+  );
   const proxy = await mesh.proxy();
   return {
     proxy,
@@ -331,28 +333,17 @@ async function limited(spec: string) {
   const a = await echo("a");
   const to = "route: [{ destination: { host: svc } }]";
   const http = `http:\n- { name: first, match: [{ uri: { prefix: /first } }], ${to} }\n- { name: rest, ${to} }`;
-  const mesh = await meshOf([
-    serviceYaml("svc", { v1: a.port }),
-    resourceYaml("VirtualService", "svc", `hosts: [svc]\n${http}`),
-    resourceYaml("RateLimit", "limit", spec),
-  ]);
+  const mesh = await meshOf(
+    ...[
+      serviceYaml("svc", { v1: a.port }),
+      resourceYaml("VirtualService", "svc", `hosts: [svc]\n${http}`),
+      resourceYaml("RateLimit", "limit", spec),
+    ],
+  );
   const proxy = await mesh.proxy();
   const ask = (path: string, { headers = {}, ...rest }: Ask = {}) =>
     send(proxy, { ...rest, path, headers: { host: "svc", ...headers } });
   return { proxy, ask };
-}
-
-async function meshOf(texts: readonly string[]): Promise<YamlMesh> {
-  const mesh = new YamlMesh();
-  stops.push(() => mesh.stop());
-  await mesh.apply(...texts);
-  return mesh;
-}
-
-async function echo(name: string, handle?: RequestListener): Promise<EchoServer> {
-  const started = await startEcho(name, handle);
-  stops.push(() => started.stop());
-  return started;
 }
 
 async function send(proxy: ProxyApp, { path = "/", method = "GET", headers = {} }: Ask): Promise<Answer> {

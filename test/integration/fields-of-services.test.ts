@@ -1,18 +1,15 @@
 import { request } from "undici";
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Endpoint } from "../../common/model/endpoint.ts";
 import type { ProxyApp } from "../../proxy/app.ts";
 import type { ProxyOptions } from "../../proxy/config.ts";
 import type { EchoServer } from "../support/echo-server.ts";
-import { startEcho } from "../support/echo-server.ts";
-import { onlyPort, resourceYaml, YamlMesh } from "../support/yaml-mesh.ts";
+import { sceneOfEachTest } from "../support/scene.ts";
+import { onlyPort, resourceYaml } from "../support/yaml-mesh.ts";
 
 /** What each field of ServiceEntry, WorkloadEntry and Sidecar does to a caller's requests. */
 
-const stops: (() => Promise<unknown>)[] = [];
-afterEach(async () => {
-  for (const stop of stops.splice(0).reverse()) await stop();
-});
+const { echo, meshOf } = sceneOfEachTest();
 
 const httpPort = "ports: [{ number: 80, name: http }]";
 
@@ -180,16 +177,8 @@ function staticService(more: string, { port }: EchoServer): string {
 }
 
 async function caller(texts: readonly string[], options: Partial<ProxyOptions> = {}): Promise<ProxyApp> {
-  const mesh = new YamlMesh();
-  stops.push(() => mesh.stop());
-  await mesh.apply(...texts);
+  const mesh = await meshOf(...texts);
   return mesh.proxy(options);
-}
-
-async function echo(name: string): Promise<EchoServer> {
-  const started = await startEcho(name);
-  stops.push(() => started.stop());
-  return started;
 }
 
 /** Who answered, or with which status. */

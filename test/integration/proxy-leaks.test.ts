@@ -1,40 +1,24 @@
 import type { Socket } from "node:net";
 import { connect } from "node:net";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Route } from "../../common/model/route.ts";
 import type { ProxyApp } from "../../proxy/app.ts";
-import { startProxy } from "../../proxy/app.ts";
-import { startEcho } from "../support/echo-server.ts";
-import {
-  feed,
-  listener,
-  proxySettings,
-  route,
-  routes,
-  staticCluster,
-  virtualHost,
-} from "../support/proxy-resources.ts";
+import { feed, listener, route, routes, staticCluster, virtualHost } from "../support/proxy-resources.ts";
+import { liveBytes, sceneOfEachTest } from "../support/scene.ts";
 
 /** Whatever becomes of a request, nothing of it stays behind. */
 
-const stops: (() => Promise<unknown>)[] = [];
-afterEach(async () => {
-  for (const stop of stops.splice(0).reverse()) await stop();
-});
+const { echo, proxy: start } = sceneOfEachTest();
 
 describe("ten thousand requests", () => {
   it("leave nothing behind, however they ended", { timeout: 180_000 }, async () => {
-    const app = await startEcho("app", (request, response) => {
+    const app = await echo("app", (request, response) => {
       request.resume();
       if (request.url!.startsWith("/broken")) request.socket.destroy();
       else if (request.url!.startsWith("/hangs")) return;
       else response.writeHead(request.url!.startsWith("/fails") ? 503 : 200).end("ok");
     });
-    stops.push(() => app.stop());
-    const proxy = await startProxy(proxySettings({}));
-    stops.push(() => proxy.stop());
+    const proxy = await start();
     await feed(proxy.sink, {
       clusters: [staticCluster("c", app.port)],
       routes: [routes("r")],
@@ -115,14 +99,4 @@ async function quiet(proxy: ProxyApp): Promise<void> {
   const active = () =>
     [...proxy.clusters].flatMap(({ endpoints }) => [...endpoints].map(({ active }) => active));
   await expect.poll(() => active().reduce((sum, one) => sum + one, 0), { timeout: 30_000 }).toBe(0);
-}
-
-setFlagsFromString("--expose_gc");
-const collectGarbage = runInNewContext("gc") as () => void;
-
-function liveBytes(): number {
-  collectGarbage();
-  collectGarbage();
-  const { external, heapUsed } = process.memoryUsage();
-  return external + heapUsed;
 }

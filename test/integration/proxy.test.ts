@@ -1,13 +1,9 @@
 import { connect } from "node:net";
 import { Readable } from "node:stream";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { request } from "undici";
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { ProxyApp } from "../../proxy/app.ts";
-import { startProxy } from "../../proxy/app.ts";
 import type { EchoServer } from "../support/echo-server.ts";
-import { startEcho } from "../support/echo-server.ts";
 import { startLoad } from "../support/load.ts";
 import {
   cluster,
@@ -16,19 +12,16 @@ import {
   feed,
   inboundListener,
   listener,
-  proxySettings,
   route,
   routes,
   staticCluster,
   virtualHost,
 } from "../support/proxy-resources.ts";
+import { liveBytes, sceneOfEachTest } from "../support/scene.ts";
 
 /** A whole proxy in this process, driven as a control plane would, with real sockets on both sides. */
 
-const stops: (() => Promise<unknown>)[] = [];
-afterEach(async () => {
-  for (const stop of stops.splice(0).reverse()) await stop();
-});
+const { echo, proxy: start } = sceneOfEachTest();
 
 describe("a proxy's routes", () => {
   it("sends each host and path where its routes say, and 404 NR elsewhere", async () => {
@@ -378,28 +371,6 @@ describe("two proxies in a row", () => {
 function* chunks(total: number): Generator<Buffer> {
   const chunk = Buffer.alloc(64 * 1024, "x");
   for (let sent = 0; sent < total; sent += chunk.length) yield chunk;
-}
-
-setFlagsFromString("--expose_gc");
-const collectGarbage = runInNewContext("gc") as () => void;
-
-/** Memory in use once what nobody holds any more is gone. */
-function liveBytes(): number {
-  collectGarbage();
-  const { external, heapUsed } = process.memoryUsage();
-  return external + heapUsed;
-}
-
-async function echo(...args: Parameters<typeof startEcho>): Promise<EchoServer> {
-  const server = await startEcho(...args);
-  stops.push(() => server.stop());
-  return server;
-}
-
-async function start(options: Parameters<typeof proxySettings>[0] = {}): Promise<ProxyApp> {
-  const proxy = await startProxy(proxySettings(options));
-  stops.push(() => proxy.stop());
-  return proxy;
 }
 
 /** client proxy → server proxy → app */

@@ -1,34 +1,29 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Agent, request } from "undici";
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Cluster } from "../../common/model/cluster.ts";
 import type { OutlierDetection } from "../../common/model/outlier-detection.ts";
 import { defaultOutlierDetection } from "../../common/model/outlier-detection.ts";
 import type { ForwardAction, RetryPolicy } from "../../common/model/route.ts";
 import type { ProxyApp } from "../../proxy/app.ts";
-import { startProxy } from "../../proxy/app.ts";
 import type { EchoServer } from "../support/echo-server.ts";
-import { startEcho } from "../support/echo-server.ts";
 import type { LoadReport } from "../support/load.ts";
 import { load, startLoad } from "../support/load.ts";
-import type { Resources } from "../support/proxy-resources.ts";
+import type { proxySettings, Resources } from "../support/proxy-resources.ts";
 import {
   feed,
   inboundListener,
   listener,
-  proxySettings,
   route,
   routes,
   staticCluster,
   virtualHost,
 } from "../support/proxy-resources.ts";
+import { sceneOfEachTest } from "../support/scene.ts";
 
 /** What keeps a failing or overloaded service from pulling others down, with real proxies and real sockets in this process. */
 
-const stops: (() => Promise<unknown>)[] = [];
-afterEach(async () => {
-  for (const stop of stops.splice(0).reverse()) await stop();
-});
+const { after, echo, proxy: startProxy } = sceneOfEachTest();
 
 const quick: OutlierDetection = { ...defaultOutlierDetection, intervalMs: 100, baseEjectionMs: 60_000 };
 const safeRetries: RetryPolicy = {
@@ -220,7 +215,7 @@ describe("retries over three hops to a service that is down", () => {
 async function hop(name: string, next: number, retry: RetryPolicy, passesIdOn: boolean): Promise<ProxyApp> {
   const proxy = await start({ name });
   const agent = new Agent({ connections: 100 });
-  stops.push(() => agent.close());
+  after(() => agent.close());
   const app = await echo(name, (incoming, response) => {
     const id = incoming.headers["x-request-id"];
     expect(incoming.headers).not.toHaveProperty("x-weft-attempt");
@@ -319,16 +314,8 @@ interface Given {
   readonly change?: Parameters<typeof proxySettings>[1];
 }
 
-async function start({ name = "test", change = {} }: Given = {}): Promise<ProxyApp> {
-  const proxy = await startProxy(proxySettings({ name, admin: "127.0.0.1:0" }, change));
-  stops.push(() => proxy.stop());
-  return proxy;
-}
-
-async function echo(name: string, handle?: Parameters<typeof startEcho>[1]): Promise<EchoServer> {
-  const server = await startEcho(name, handle);
-  stops.push(() => server.stop());
-  return server;
+function start({ name = "test", change = {} }: Given = {}): Promise<ProxyApp> {
+  return startProxy({ name, admin: "127.0.0.1:0" }, change);
 }
 
 /** Everything for `svc` goes to one cluster. */
