@@ -11,12 +11,13 @@ import type { Route } from "../common/model/route.ts";
 import { AdminServer } from "./admin/admin-server.ts";
 import { Readiness } from "./admin/readiness.ts";
 import { ClusterManager } from "./cluster/cluster-manager.ts";
+import { openHttp } from "./cluster/open-http.ts";
 import type { TcpParts } from "./cluster/open-tcp.ts";
 import { openTcp } from "./cluster/open-tcp.ts";
 import { systemResolver } from "./cluster/resolver.ts";
-import type { EndpointHealthChange } from "./cluster/upstream-cluster.ts";
 import type { TcpFaultParts } from "./cluster/tcp-faults.ts";
 import { injectTcpFaults } from "./cluster/tcp-faults.ts";
+import type { EndpointHealthChange } from "./cluster/upstream-cluster.ts";
 import type { ProxySettings } from "./config.ts";
 import { ConfigSink } from "./config-sink.ts";
 import type { AccessParts } from "./filters/access.ts";
@@ -29,7 +30,6 @@ import { NestedRetries } from "./filters/nested-retries.ts";
 import { RetryBudgets } from "./filters/retry-budget.ts";
 import { buildRouteService } from "./filters/route-service.ts";
 import { noteProgress } from "./first-config.ts";
-import { clientHttp1, connectHttp1 } from "./http/http1/client.ts";
 import type { Service } from "./http/layer.ts";
 import { acceptInbound } from "./inbound/accept.ts";
 import { idleGraceMs, ListenerSet } from "./listeners/listener-set.ts";
@@ -107,11 +107,7 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
   const isOwnListener = (address: string, port: number): boolean =>
     listeners.isListeningOn(port) && isOwnAddress(address);
   const clusters: ClusterManager = new ClusterManager({
-    connect: async ({ host, port }, timeoutMs, keepalive, tls) => {
-      const target = { host, port, timeoutMs, keepalive };
-      if (tls === undefined) return connectHttp1(target, clock);
-      return clientHttp1(await tlsClient.connect(target, tls.settings, tls.serverName), clock);
-    },
+    connect: openHttp(tlsClient, clock),
     openSocket: ({ host, port }, timeoutMs, tls, protocols) => {
       const target = { host, port, timeoutMs };
       if (tls === undefined) return connect(target, clock);
@@ -172,11 +168,11 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
     ...context,
     nested: { direction: "inbound", retries: nestedRetries },
   };
-  const tcpFaultParts: TcpFaultParts = { clusters, clock, random, injected: (kind) => faults.count(kind) };
   const build = (route: Route): Service => buildRouteService(route, context);
   const buildInbound = (route: Route): Service => buildRouteService(route, inboundContext);
   const demand = settings.onDemand && new OnDemand({ ...settings.onDemand, clock, source: () => xds });
   const tables = new RouteTables(build, clock, demand && ((name, routes) => demand.hostsOf(name, routes)));
+  const tcpFaultParts: TcpFaultParts = { clusters, clock, random, injected: (kind) => faults.count(kind) };
   const tcpParts: TcpParts = {
     clusters,
     random,
@@ -272,11 +268,11 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
 
   const admin = new AdminServer({
     node,
-    limits: () => limiters,
     readiness,
     config: () => state.current,
     clusters: () => clusters,
     circuits: () => circuits,
+    limits: () => limiters,
     metrics: telemetry.registry,
     log,
     drain: () => void drain(),
@@ -295,11 +291,11 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
   }
   if (settings.controlPlane !== undefined) {
     xds = new XdsClient({
-      leases,
       servers: [settings.controlPlane],
       node,
       version: settings.version,
       sink,
+      leases,
       clock,
       random,
       known,

@@ -8,6 +8,8 @@ export interface ErrorEntry {
   readonly flag: string;
   /** Whose fault it is. */
   readonly side: "client" | "upstream" | "self";
+  /** What the client reads; absent: code and detail. */
+  readonly text?: string;
   /** Whether the request certainly did not reach the application, so any request may be sent again. */
   readonly retry: boolean;
 }
@@ -19,6 +21,23 @@ export interface ErrorEntry {
 export const errorCatalogue = {
   bad_request: { http: 400, grpc: "INTERNAL", flag: "DPE", side: "client", retry: false },
   request_header_timeout: { http: 408, grpc: "DEADLINE_EXCEEDED", flag: "DT", side: "client", retry: false },
+  invalid_token: { http: 401, grpc: "UNAUTHENTICATED", flag: "", side: "client", retry: false },
+  access_denied: {
+    http: 403,
+    grpc: "PERMISSION_DENIED",
+    flag: "",
+    side: "client",
+    retry: false,
+    text: "RBAC: access denied",
+  },
+  external_denied: {
+    http: 403,
+    grpc: "PERMISSION_DENIED",
+    flag: "UAEX",
+    side: "client",
+    retry: false,
+    text: "",
+  },
   rate_limited: { http: 429, grpc: "RESOURCE_EXHAUSTED", flag: "RL", side: "client", retry: false },
   request_idle_timeout: { http: 408, grpc: "DEADLINE_EXCEEDED", flag: "SI", side: "client", retry: false },
   method_not_allowed: { http: 405, grpc: "UNIMPLEMENTED", flag: "DPE", side: "client", retry: false },

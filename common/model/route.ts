@@ -48,6 +48,15 @@ export interface RouteMatch {
   readonly authority?: StringMatch;
   readonly headers: readonly HeaderMatch[];
   readonly queryParams: readonly QueryParamMatch[];
+  /** Of the token that was verified at the gateway; absent: none is asked for. */
+  readonly claims?: readonly ClaimMatch[];
+}
+
+/** A claim whose value is a list matches when an element does. `match` absent: it is there. */
+export interface ClaimMatch {
+  readonly path: readonly string[];
+  readonly match?: StringMatch;
+  readonly invert: boolean;
 }
 
 /** `prefix` compares characters, not segments, as Istio and Envoy do. `ignoreCase` never applies to regexes. */
@@ -95,6 +104,8 @@ export type HashPolicy =
       readonly path?: string;
       /** A request without the cookie gets one that lives so long; 0: as long as the browser. Absent: it gets none. */
       readonly ttlMs?: number;
+      /** Of a cookie that we make, such as `["SameSite", "Lax"]`; an empty value leaves the name alone. Absent: no more than the above. */
+      readonly attributes?: readonly (readonly [string, string])[];
     }
   | { readonly kind: "source-ip" }
   | { readonly kind: "query-parameter"; readonly name: string };
@@ -104,8 +115,6 @@ export interface WeightedDestination<D = string> {
   readonly weight: number;
   readonly requestHeaders: HeaderOperations;
   readonly responseHeaders: HeaderOperations;
-      /** Of a cookie that we make, such as `["SameSite", "Lax"]`; an empty value leaves the name alone. Absent: no more than the above. */
-      readonly attributes?: readonly (readonly [string, string])[];
   readonly breaker?: CircuitBreakerPolicy<D>;
 }
 

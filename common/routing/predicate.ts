@@ -1,13 +1,14 @@
 import type { RouteMatch } from "../model/route.ts";
 import type { StringMatch } from "../model/string-match.ts";
 import { byteString } from "./byte-string.ts";
+import { claimValues } from "./claims.ts";
 import { canonicalAuthority, hostOf } from "./host.ts";
 import type { RequestView } from "./request-view.ts";
 import { queryParam } from "./request-view.ts";
 import { StringTest } from "./string-test.ts";
 
 /** What a predicate looks at. */
-type Subject = "method" | "scheme" | "authority" | "path" | "header" | "query";
+type Subject = "method" | "scheme" | "authority" | "path" | "header" | "query" | "claim";
 
 /**
  * One condition of a route besides its path. Plain class with a subject, so that a route's list of them runs monomorphic;
@@ -19,6 +20,8 @@ export class Predicate {
   readonly #name: string;
   /** Absent: presence is enough. */
   readonly #wanted: StringTest | undefined;
+  /** Of a claim: its path through the token's payload. */
+  readonly #claim: readonly string[];
   readonly #invert: boolean;
 
   /** Throws RegexError. */
@@ -27,6 +30,7 @@ export class Predicate {
     this.#name = name;
     this.#wanted = match && new StringTest(match, { ignoreCase: subject === "authority" });
     this.#invert = invert;
+    this.#claim = subject === "claim" ? name.split("\0") : [];
   }
 
   test(request: RequestView): boolean {
@@ -36,7 +40,8 @@ export class Predicate {
   /** Why `test` is false, in words: `header end-user is "alice", wanted exact "jason"`. */
   explain(request: RequestView): string {
     const value = this.#read(request);
-    const subject = this.#name === "" ? this.#subject : `${subjectWord[this.#subject]} ${this.#name}`;
+    const name = this.#name.replaceAll("\0", ".");
+    const subject = name === "" ? this.#subject : `${subjectWord[this.#subject]} ${name}`;
     const is = value === undefined ? "is absent" : `is ${JSON.stringify(value)}`;
     if (this.#wanted === undefined)
       return `${subject} ${is}, wanted it ${this.#invert ? "absent" : "present"}`;
@@ -44,6 +49,7 @@ export class Predicate {
   }
 
   #holds(request: RequestView): boolean {
+    if (this.#subject === "claim") return this.#holdsForClaim(request);
     const value = this.#read(request);
     if (value === undefined) return false;
     if (this.#wanted === undefined || this.#wanted.test(value)) return true;
@@ -63,8 +69,17 @@ export class Predicate {
     return value.split(",").some((part) => wanted.test(part.trim()));
   }
 
+  #holdsForClaim({ claims }: RequestView): boolean {
+    if (claims === undefined) return false;
+    const wanted = this.#wanted;
+    const values = claimValues(claims, this.#claim);
+    return wanted === undefined ? values.length > 0 : values.some((value) => wanted.test(value));
+  }
+
   #read(request: RequestView): string | undefined {
     switch (this.#subject) {
+      case "claim":
+        return request.claims && claimValues(request.claims, this.#claim).join(",");
       case "header":
         return request.header(this.#name);
       case "method":
@@ -96,6 +111,9 @@ export function predicatesOf(match: RouteMatch): readonly Predicate[] {
   for (const { name, match: wanted } of match.queryParams) {
     predicates.push(new Predicate("query", byteString(name), wanted, false));
   }
+  for (const { path, match: wanted, invert } of match.claims ?? []) {
+    predicates.push(new Predicate("claim", path.join("\0"), wanted, invert));
+  }
   return predicates;
 }
 
@@ -115,4 +133,5 @@ const subjectWord: Readonly<Record<Subject, string>> = {
   path: "path and query",
   header: "header",
   query: "query parameter",
+  claim: "claim",
 };

@@ -1,3 +1,5 @@
+import type { TokenClaims } from "../model/authentication.ts";
+
 /** What the matcher reads of a request. The proxy's Exchange is one; `weft explain` makes one from its arguments. */
 export interface RequestView {
   readonly method: string;
@@ -8,6 +10,8 @@ export interface RequestView {
   readonly path: string;
   /** All values of the header joined with ",", or undefined when absent. `lowerName` is lower case; pseudo-headers and Host are never asked for. */
   header(lowerName: string): string | undefined;
+  /** The payload of the token that was verified; absent without one. */
+  readonly claims?: TokenClaims | undefined;
 }
 
 /** Where the path ends and the query begins: the index of "?", or the length. */

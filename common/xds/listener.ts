@@ -6,16 +6,21 @@ import type {
   RouteSource,
   TcpProxy,
 } from "../model/listener.ts";
+import { AccessReader, toAccessFilters } from "./access-filters.ts";
+import { fromNetworkFilters, toNetworkFilters } from "./access-network-filters.ts";
 import { fromChainMatch, toChainMatch } from "./chain-match.ts";
+import type { ChainNotes } from "./chain-notes.ts";
+import { chainNotes, fromChainNotes } from "./chain-notes.ts";
 import { adsConfigSource } from "./config-source.ts";
 import { corsFilter, faultFilter } from "./filter-config.ts";
 import messages from "./generated/messages.js";
+import { fromEdgeFields, fromPathFields, toEdgeFields, toPathFields } from "./http-entry.ts";
 import { fromRouteConfiguration, toRouteConfiguration } from "./route.ts";
 import { fromTcpProxy, tcpProxyType, toTcpProxy } from "./tcp-proxy.ts";
 import { fromServerSocket, toServerSocket } from "./tls.ts";
 import { fromWeftMetadata, sourceFromJson, sourceToJson, text, toWeftMetadata } from "./weft-metadata.ts";
 import type { Reading } from "./wire.ts";
-import { anyType, decodeMessage, packAny, readMessage, toDuration } from "./wire.ts";
+import { anyType, decodeMessage, packAny, readMessage } from "./wire.ts";
 
 type WireListener = messages.envoy.config.listener.v3.Listener;
 type WireListenerFilter = messages.envoy.config.listener.v3.ListenerFilter;
@@ -53,7 +58,7 @@ export function encodeListener(listener: Listener): Uint8Array {
   return ListenerCodec.encode({
     name: listener.name,
     address: { socketAddress: { address: listener.address, portValue: listener.port } },
-    filterChains: listener.filterChains.map((chain) => toFilterChain(chain, isGateway)),
+    filterChains: listener.filterChains.map(toFilterChain),
     ...(filters.length > 0 ? { listenerFilters: filters } : {}),
     ...(listener.bindsPort === false ? { bindToPort: { value: false } } : {}),
     ...(listener.usesOriginalDestination ? { useOriginalDst: { value: true } } : {}),
@@ -111,19 +116,20 @@ function looksAtTls({ serverNames = [], transport }: FilterChain): boolean {
   return serverNames.length > 0 || transport !== undefined;
 }
 
-function toFilterChain(chain: FilterChain, isGateway: boolean): WireFilterChain {
+function toFilterChain(chain: FilterChain): WireFilterChain {
   const match = toChainMatch(chain);
-  const metadata = toWeftMetadata({ source: sourceToJson(chain.source) });
+  const metadata = toWeftMetadata(chainNotes(chain));
   return {
     name: chain.name,
     ...(match ? { filterChainMatch: match } : {}),
     ...(metadata ? { metadata } : {}),
     ...(chain.tls ? { transportSocket: toServerSocket(chain.tls) } : {}),
     filters: [
+      ...toNetworkFilters(chain.http ? undefined : chain.access, chain.http?.edge?.maxConnections),
       chain.http
         ? {
             name: "envoy.filters.network.http_connection_manager",
-            typedConfig: packAny(managerType, ManagerCodec, toManager(chain.http, isGateway)),
+            typedConfig: packAny(managerType, ManagerCodec, toManager(chain.http)),
           }
         : toTcpProxy(chain.tcp),
     ],
@@ -163,7 +169,9 @@ function refuseForeignListenerFilters({ listenerFilters }: WireListener, reading
 function fromFilterChain(chain: WireFilterChain, path: string, reading: Reading): FilterChain | undefined {
   reading.refuseUnknown(chain, "envoy.config.listener.v3.FilterChain", path);
   const match = fromChainMatch(chain.filterChainMatch, `${path}.filterChainMatch`, reading);
-  const source = sourceFromJson(fromWeftMetadata(chain.metadata).source);
+  const weft = fromWeftMetadata(chain.metadata);
+  const source = sourceFromJson(weft.source);
+  const notes = fromChainNotes(weft);
   const socket = chain.transportSocket;
   const tls = socket ? fromServerSocket(socket, `${path}.transportSocket`, reading) : undefined;
   const head = {
@@ -172,13 +180,14 @@ function fromFilterChain(chain: WireFilterChain, path: string, reading: Reading)
     ...(source ? { source } : {}),
     ...(tls ? { tls } : {}),
   };
-  const [filter, ...others] = chain.filters ?? [];
-  const at = `${path}.filters[0]`;
+  const network = fromNetworkFilters(chain.filters ?? [], notes, `${path}.filters`, reading);
+  const [filter, ...others] = network.others;
+  const at = `${path}.filters[${(chain.filters ?? []).length - 1 - others.length}]`;
   if (others.length > 0) reading.problem(`${path}.filters`, "has more than one network filter");
   const type = anyType(filter?.typedConfig);
   if (filter && type === tcpProxyType) {
     const tcp: TcpProxy | undefined = fromTcpProxy(filter, at, reading);
-    return tcp && { ...head, tcp };
+    return tcp && { ...head, tcp, ...(network.access ? { access: network.access } : {}) };
   }
   if (!filter || type !== managerType) {
     reading.problem(
@@ -188,22 +197,23 @@ function fromFilterChain(chain: WireFilterChain, path: string, reading: Reading)
     return undefined;
   }
   const manager = decodeMessage(ManagerCodec, filter.typedConfig?.value ?? new Uint8Array(), at, reading);
-  return manager && { ...head, http: fromManager(manager, at, reading) };
+  if (network.access) reading.problem(at, "has rules for connections, which are supported for TCP only");
+  return manager && { ...head, http: fromManager(manager, { ...notes, ...network }, at, reading) };
 }
 
-function toManager(http: HttpConnectionManager, isGateway: boolean): WireManager {
+function toManager(http: HttpConnectionManager): WireManager {
   return {
     statPrefix: http.statPrefix,
     ...toRoutes(http.routes),
     httpFilters: [
+      ...toAccessFilters(http.access),
       { name: corsFilter, typedConfig: packAny(filterTypes.cors, Cors, {}) },
       { name: faultFilter, typedConfig: packAny(filterTypes.fault, HTTPFault, {}) },
       { name: "envoy.filters.http.router", typedConfig: packAny(filterTypes.router, Router, {}) },
     ],
     upgradeConfigs: [{ upgradeType: "websocket" }],
-    // The route's own time-out decides; Envoy's default would end a quiet stream after five minutes.
-    streamIdleTimeout: toDuration(0),
-    ...(isGateway ? { useRemoteAddress: { value: true } } : {}),
+    ...toPathFields(http.path),
+    ...toEdgeFields(http.edge),
   };
 }
 
@@ -212,11 +222,27 @@ function toRoutes(routes: RouteSource): Pick<WireManager, "rds" | "routeConfig">
   return { rds: { routeConfigName: routes.routeConfigName, configSource: adsConfigSource() } };
 }
 
-function fromManager(manager: WireManager, path: string, reading: Reading): HttpConnectionManager {
+function fromManager(
+  manager: WireManager,
+  notes: ChainNotes & { readonly maxConnections?: number },
+  path: string,
+  reading: Reading,
+): HttpConnectionManager {
+  const reader = new AccessReader(notes, reading);
   for (const [index, filter] of (manager.httpFilters ?? []).entries()) {
-    refuseForeignFilter(filter, `${path}.httpFilters[${index}]`, reading);
+    const at = `${path}.httpFilters[${index}]`;
+    if (filter.disabled || !reader.take(filter, at)) refuseForeignFilter(filter, at, reading);
   }
-  return { statPrefix: manager.statPrefix ?? "", routes: fromRoutes(manager, path, reading) };
+  const { access } = reader;
+  const normalization = fromPathFields(manager, notes.pathParameters, path, reading);
+  const edge = fromEdgeFields(manager, notes.maxConnections);
+  return {
+    statPrefix: manager.statPrefix ?? "",
+    routes: fromRoutes(manager, path, reading),
+    ...(normalization ? { path: normalization } : {}),
+    ...(edge ? { edge } : {}),
+    ...(access ? { access } : {}),
+  };
 }
 
 /** A filter that is skipped may be the one that keeps requests out, so only those marked optional or disabled are. */

@@ -81,6 +81,10 @@ const headerMatch = record<Route["match"]["headers"][number]>(
 const queryMatch = record<Route["match"]["queryParams"][number]>({ name: word, match: stringMatch }, [
   "match",
 ]);
+const claimMatch = record<NonNullable<Route["match"]["claims"]>[number]>(
+  { path: fc.array(word, { minLength: 1, maxLength: 2 }), match: stringMatch, invert: fc.boolean() },
+  ["match"],
+);
 const match = record<Route["match"]>(
   {
     path,
@@ -89,8 +93,9 @@ const match = record<Route["match"]>(
     authority: stringMatch,
     headers: fc.array(headerMatch, { maxLength: 3 }),
     queryParams: fc.array(queryMatch, { maxLength: 2 }),
+    claims: fc.array(claimMatch, { minLength: 1, maxLength: 2 }),
   },
-  ["method", "scheme", "authority"],
+  ["method", "scheme", "authority", "claims"],
 );
 
 const retry = record<NonNullable<Extract<Route["action"], { kind: "forward" }>["retry"]>>(
@@ -319,10 +324,19 @@ const limits = {
   idleTimeoutMs: ms,
   maxConnectionDurationMs: ms,
   tcpKeepalive: keepalive,
+  maxConcurrentStreams: count,
+  http2Keepalive: fc.record({ intervalMs: ms, timeoutMs: ms }),
 };
 const connectionPool = record<ConnectionPool>(limits, Object.keys(limits) as (keyof ConnectionPool)[]).filter(
   (pool) => Object.keys(pool).length > 0,
 );
+/** Only what may come to speak HTTP/2 carries its limits. */
+function http1Has({ connectionPool: pool, ...rest }: Cluster): Cluster {
+  if (pool === undefined || rest.protocol !== undefined)
+    return { ...rest, ...(pool && { connectionPool: pool }) };
+  const { maxConcurrentStreams: _, http2Keepalive: __, ...others } = pool;
+  return { ...rest, ...(Object.keys(others).length > 0 && { connectionPool: others }) };
+}
 const percent = fc.integer({ min: 0, max: 100 });
 const outlierDetection = record<OutlierDetection>(
   {
@@ -443,17 +457,18 @@ const anyCluster = record<Cluster>(
     discovery: fc.oneof(
       fc.constant({ kind: "eds" as const }),
       fc.record({ kind: fc.constantFrom("static" as const, "dns" as const), endpoints }),
+      fc.record({ kind: fc.constant("dns" as const), endpoints, isLogical: fc.constant(true as const) }),
       fc.constant({ kind: "original-dst" as const }),
     ) as fc.Arbitrary<Cluster["discovery"]>,
     loadBalancer,
     connectTimeoutMs: ms,
     connectionPool,
-      fc.record({ kind: fc.constant("dns" as const), endpoints, isLogical: fc.constant(true as const) }),
     outlierDetection,
     healthCheck,
     retryBudget,
     tcpFault,
     tls: clientTls,
+    protocol: fc.constantFrom("http2" as const, "client" as const),
     source,
     service: fc.record({ hostname: word, name: word, namespace: word }),
     subset: word,
@@ -465,6 +480,7 @@ const anyCluster = record<Cluster>(
     "retryBudget",
     "tcpFault",
     "tls",
+    "protocol",
     "source",
     "service",
     "subset",
@@ -482,6 +498,7 @@ function joinHealth({ outlierDetection, healthCheck: check, ...rest }: Cluster):
 /** Requests to original-dst clusters name their address, so there is nothing to balance. */
 const cluster = anyCluster
   .map(joinHealth)
+  .map(http1Has)
   .map((made) =>
     made.discovery.kind === "original-dst"
       ? { ...made, loadBalancer: { kind: "passthrough" as const } }

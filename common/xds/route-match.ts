@@ -1,5 +1,6 @@
-import type { HeaderMatch, PathMatch, QueryParamMatch, RouteMatch } from "../model/route.ts";
+import type { ClaimMatch, HeaderMatch, PathMatch, QueryParamMatch, RouteMatch } from "../model/route.ts";
 import type { StringMatch } from "../model/string-match.ts";
+import { fromClaimMatcher, toClaimMatcher } from "./claim-matcher.ts";
 import type messages from "./generated/messages.js";
 import {
   fromRegexMatcher,
@@ -12,6 +13,7 @@ import type { Reading } from "./wire.ts";
 
 type WireMatch = messages.envoy.config.route.v3.RouteMatch;
 type HeaderMatcher = messages.envoy.config.route.v3.HeaderMatcher;
+type MetadataMatcher = messages.envoy.type.matcher.v3.MetadataMatcher;
 type QueryParameterMatcher = messages.envoy.config.route.v3.QueryParameterMatcher;
 
 const routePackage = "envoy.config.route.v3";
@@ -33,6 +35,7 @@ export function toRouteMatch(match: RouteMatch): WireMatch {
     ...toPath(match.path),
     headers: [...pseudo, ...match.headers.map(toHeaderMatcher)],
     queryParameters: match.queryParams.map(toQueryMatcher),
+    ...(match.claims && match.claims.length > 0 ? { dynamicMetadata: match.claims.map(toClaim) } : {}),
   };
 }
 
@@ -71,7 +74,33 @@ export function fromRouteMatch(
     queryParams: (match.queryParameters ?? []).flatMap((matcher, index) =>
       fromQueryMatcher(matcher, `${path}.queryParameters[${index}]`, reading),
     ),
+    ...((match.dynamicMetadata ?? []).length > 0
+      ? {
+          claims: match.dynamicMetadata!.flatMap(
+            (matcher, index) => fromClaim(matcher, `${path}.dynamicMetadata[${index}]`, reading) ?? [],
+          ),
+        }
+      : {}),
   };
+}
+
+function toClaim({ path, match, invert }: ClaimMatch): MetadataMatcher {
+  const matches = [match ?? ({ kind: "present" } as const)];
+  return { ...toClaimMatcher({ kind: "claim", path, matches }), ...(invert ? { invert } : {}) };
+}
+
+/** Undefined after a problem was reported. */
+function fromClaim(matcher: MetadataMatcher, path: string, reading: Reading): ClaimMatch | undefined {
+  const test = fromClaimMatcher(matcher, path, reading);
+  const claim = test.kind === "not" ? test.test : test;
+  if (claim.kind !== "claim") return undefined;
+  const [match, ...others] = claim.matches;
+  const head = { path: claim.path, invert: test.kind === "not" };
+  if (others.length === 0 && match?.kind === "present") return head;
+  if (others.length === 0 && (match?.kind === "exact" || match?.kind === "prefix" || match?.kind === "regex"))
+    return { ...head, match: { kind: match.kind, value: match.value } };
+  reading.problem(path, "cannot be tested in this way");
+  return undefined;
 }
 
 function toPath(path: PathMatch): WireMatch {

@@ -33,19 +33,42 @@ export class Reading {
    * used-messages.mjs. `only`: report just these names, because the other unknown fields may safely be ignored.
    */
   refuseUnknown(message: Message, type: string, path: string, only?: readonly string[]): void {
+    for (const name of unreadFields[type] ?? []) {
+      if (only && !only.includes(name)) continue;
+      const value = (message as Readonly<Record<string, unknown>>)[name];
+      if (value !== undefined && value !== null && !(Array.isArray(value) && value.length === 0))
+        this.#refuse(name, type, path);
+    }
     const names = omittedFields[type];
     for (const raw of message.$unknowns ?? []) {
       const number = protobuf.Reader.create(raw).uint32() >>> 3;
       const name = names?.[number];
       if (only && (name === undefined || !only.includes(name))) continue;
-      const field = name ?? `field ${number}`;
-      this.problem(
-        path,
-        `${field} of ${type} is not understood by this version, and ignoring it would change its meaning`,
-      );
+      this.#refuse(name ?? `field ${number}`, type, path);
     }
   }
+
+  #refuse(field: string, type: string, path: string): void {
+    this.problem(
+      path,
+      `${field} of ${type} is not understood by this version, and ignoring it would change its meaning`,
+    );
+  }
 }
+
+/**
+ * Fields that the generated code knows only because other messages need their types. Nobody reads them here, so they are refused like
+ * those that were left out.
+ */
+const unreadFields: Readonly<Record<string, readonly string[]>> = {
+  "envoy.config.route.v3.RouteMatch": ["pathMatchPolicy"],
+  "envoy.config.route.v3.RouteAction": ["pathRewritePolicy"],
+  "envoy.config.route.v3.RetryPolicy": ["retryOptionsPredicates"],
+  "envoy.config.rbac.v3.Permission": ["matcher"],
+  "envoy.config.cluster.v3.OutlierDetection": ["monitors"],
+  "envoy.extensions.transport_sockets.tls.v3.CommonTlsContext": ["customHandshaker"],
+  "envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext": ["customValidatorConfig"],
+};
 
 /** Decodes `bytes` and hands the message to `read`; a value comes out only when no problem was found. Never throws. */
 export function readMessage<W, T>(

@@ -1,9 +1,10 @@
+import { authorizationPolicy } from "./authorization-policy/kind.ts";
 import { circuitBreaker } from "./circuit-breaker/kind.ts";
 import { destinationRule } from "./destination-rule/kind.ts";
 import { fault } from "./fault/kind.ts";
 import { gateway } from "./gateway/kind.ts";
-import type { KindDefinition } from "./kind.ts";
 import { healthCheck } from "./health-check/kind.ts";
+import type { KindDefinition } from "./kind.ts";
 import { rateLimit } from "./rate-limit/kind.ts";
 import { serviceEntry } from "./service-entry/kind.ts";
 import { sidecar } from "./sidecar/kind.ts";
@@ -18,16 +19,17 @@ export const kindDefinitions: readonly KindDefinition[] = [
   destinationRule,
   serviceEntry,
   workloadEntry,
+  authorizationPolicy,
   circuitBreaker,
   rateLimit,
   fault,
+  healthCheck,
 ];
 
-  healthCheck,
 /** Kinds of the same family that come later: refused by name, because a policy that is silently left out is a hole. */
 export const kindsOfLater: ReadonlyMap<string, readonly string[]> = new Map([
   ["networking.istio.io", ["EnvoyFilter", "ProxyConfig", "WorkloadGroup"]],
-  ["security.istio.io", ["AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication"]],
+  ["security.istio.io", ["PeerAuthentication", "RequestAuthentication"]],
   ["telemetry.istio.io", ["Telemetry"]],
   ["extensions.istio.io", ["WasmPlugin", "TrafficExtension"]],
   ["weft.dev", ["FaultExperiment", "Filter", "Rollout", "RouteTest"]],

@@ -56,6 +56,11 @@ export function defineNetworkingKind<S extends z.ZodObject>(parts: KindParts<S>)
   return defineKind("networking.istio.io", ["v1", "v1beta1", "v1alpha3"], parts);
 }
 
+/** A kind of Istio's for who may call whom. */
+export function defineSecurityKind<S extends z.ZodObject>(parts: KindParts<S>): KindDefinition {
+  return defineKind("security.istio.io", ["v1", "v1beta1"], parts);
+}
+
 /** A kind of our own, for what Istio's and Gateway API's can't say. */
 export function defineOwnKind<S extends z.ZodObject>(parts: KindParts<S>): KindDefinition {
   return defineKind("weft.dev", ["v1alpha1"], parts);

@@ -9,11 +9,12 @@ export const kinds = [
   "DestinationRule",
   "ServiceEntry",
   "WorkloadEntry",
+  "AuthorizationPolicy",
   "CircuitBreaker",
   "RateLimit",
   "Fault",
-] as const;
   "HealthCheck",
+] as const;
 
 export type Kind = (typeof kinds)[number];
 
@@ -47,12 +48,13 @@ export function formatKey(key: ResourceKey): string {
 
 /** Discriminated by `kind`; each member is declared in its kind's folder. */
 export type CompiledResource =
+  | import("./authorization-policy/compiled.ts").CompiledAuthorizationPolicy
   | import("./circuit-breaker/compiled.ts").CompiledCircuitBreaker
   | import("./rate-limit/compiled.ts").CompiledRateLimit
   | import("./fault/compiled.ts").CompiledFault
+  | import("./health-check/compiled.ts").CompiledHealthCheck
   | import("./virtual-service/compiled.ts").CompiledVirtualService
   | import("./destination-rule/compiled.ts").CompiledDestinationRule
-  | import("./health-check/compiled.ts").CompiledHealthCheck
   | import("./service-entry/compiled.ts").CompiledServiceEntry
   | import("./workload-entry/compiled.ts").CompiledWorkloadEntry
   | import("./gateway/compiled.ts").CompiledGateway

@@ -1,12 +1,13 @@
 import type { Resource } from "../resources/resource.ts";
+import { indexAccess } from "./access-policies.ts";
 import { indexBreakers } from "./circuit-breakers.ts";
 import { lostReferences, settle } from "./consistency.ts";
 import { buildDestinationRules } from "./destination-rules.ts";
 import { buildEndpoints } from "./endpoints.ts";
 import { indexFaults } from "./faults.ts";
 import { buildGateways } from "./gateways.ts";
-import { mapByKey } from "./live-set.ts";
 import { indexHealthChecks } from "./health-checks.ts";
+import { mapByKey } from "./live-set.ts";
 import { byKey } from "./order.ts";
 import { indexRateLimits } from "./rate-limits.ts";
 import { buildServices } from "./services.ts";
@@ -44,6 +45,7 @@ export function buildSnapshot(
   const mesh = {
     services,
     rateLimits,
+    access: indexAccess(live.authorizationPolicies),
     endpoints: buildEndpoints(services, live.workloadEntries, previous?.endpoints),
     destinationRules: buildDestinationRules(live.destinationRules, previous?.destinationRules),
     virtualServices: buildVirtualServices(

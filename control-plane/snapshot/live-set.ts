@@ -1,9 +1,10 @@
+import type { CompiledAuthorizationPolicy } from "../resources/authorization-policy/compiled.ts";
 import type { CompiledCircuitBreaker } from "../resources/circuit-breaker/compiled.ts";
 import type { CompiledDestinationRule } from "../resources/destination-rule/compiled.ts";
 import type { CompiledFault } from "../resources/fault/compiled.ts";
 import type { CompiledGateway } from "../resources/gateway/compiled.ts";
-import type { CompiledRateLimit } from "../resources/rate-limit/compiled.ts";
 import type { CompiledHealthCheck } from "../resources/health-check/compiled.ts";
+import type { CompiledRateLimit } from "../resources/rate-limit/compiled.ts";
 import type { Kind, Resource } from "../resources/resource.ts";
 import { formatKey } from "../resources/resource.ts";
 import type { CompiledServiceEntry } from "../resources/service-entry/compiled.ts";
@@ -21,12 +22,13 @@ export interface LiveSet {
   readonly destinationRules: readonly Resource<CompiledDestinationRule>[];
   readonly serviceEntries: readonly Resource<CompiledServiceEntry>[];
   readonly workloadEntries: readonly Resource<CompiledWorkloadEntry>[];
+  readonly authorizationPolicies: readonly Resource<CompiledAuthorizationPolicy>[];
   readonly circuitBreakers: readonly Resource<CompiledCircuitBreaker>[];
   readonly rateLimits: readonly Resource<CompiledRateLimit>[];
   readonly faults: readonly Resource<CompiledFault>[];
+  readonly healthChecks: readonly Resource<CompiledHealthCheck>[];
 }
 
-  readonly healthChecks: readonly Resource<CompiledHealthCheck>[];
 export function liveSet(byKey: ReadonlyMap<string, Resource>): LiveSet {
   const sorted = [...byKey.values()].sort(byAge);
   return {
@@ -37,13 +39,14 @@ export function liveSet(byKey: ReadonlyMap<string, Resource>): LiveSet {
     destinationRules: ofKind<CompiledDestinationRule>(sorted, "DestinationRule"),
     serviceEntries: ofKind<CompiledServiceEntry>(sorted, "ServiceEntry"),
     workloadEntries: ofKind<CompiledWorkloadEntry>(sorted, "WorkloadEntry"),
+    authorizationPolicies: ofKind<CompiledAuthorizationPolicy>(sorted, "AuthorizationPolicy"),
     circuitBreakers: ofKind<CompiledCircuitBreaker>(sorted, "CircuitBreaker"),
     rateLimits: ofKind<CompiledRateLimit>(sorted, "RateLimit"),
     faults: ofKind<CompiledFault>(sorted, "Fault"),
+    healthChecks: ofKind<CompiledHealthCheck>(sorted, "HealthCheck"),
   };
 }
 
-    healthChecks: ofKind<CompiledHealthCheck>(sorted, "HealthCheck"),
 export function mapByKey(resources: Iterable<Resource>): Map<string, Resource> {
   return new Map([...resources].map((resource) => [formatKey(resource), resource]));
 }

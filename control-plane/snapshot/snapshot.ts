@@ -31,6 +31,7 @@ import type { VirtualServiceIndex } from "./virtual-services.ts";
 
 export type { LocalityPolicy, TrafficPolicy } from "../resources/destination-rule/compiled.ts";
 export type { CompiledServer } from "../resources/gateway/compiled.ts";
+export type { EgressListener, IngressListener } from "../resources/sidecar/compiled.ts";
 export type { CompiledConnectionRule, RuleScope } from "../resources/virtual-service/compiled.ts";
 
 /**

@@ -6,8 +6,10 @@ import { virtualHostResourceName } from "../../common/xds/type-url.ts";
 import { keepElements } from "../snapshot/reuse.ts";
 import { sidecarFor } from "../snapshot/sidecars.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
+import { egressListeners } from "./egress-listeners.ts";
+import { withEntry } from "./entry.ts";
 import { translateGateway } from "./gateway.ts";
-import { translateInbound } from "./inbound.ts";
+import { ingressListeners, translateInbound } from "./inbound.ts";
 import { meshView } from "./mesh-view.ts";
 import { httpProxy, outboundListener, outboundRoutes } from "./outbound.ts";
 import type { ProxyResources } from "./proxy-resources.ts";
@@ -25,17 +27,32 @@ function sidecarResources(snapshot: Snapshot, node: ProxyNode): ProxyResources {
   const outbound = outboundListener(node);
   const inbound = translateInbound(snapshot, node);
   const routes = outboundRoutes(snapshot, node);
+  const egress = egressListeners(snapshot, node);
+  const ingress = ingressListeners(snapshot, node);
+  const clusters = withMore(view.clusters, egress.clusters);
+  const own = [...(inbound ? [inbound] : []), ...ingress];
   return {
-    clusters: inbound ? withInbound(node, inbound.cluster, view.clusters) : view.clusters,
-    endpoints: view.endpoints,
+    clusters: withOwn(
+      node,
+      own.map(({ cluster }) => cluster),
+      clusters,
+    ),
+    endpoints: withMore(view.endpoints, egress.endpoints),
     listeners: byName(
       keepListeners(
         node,
-        [outbound, inbound?.listener].filter((item) => item !== undefined),
+        [...(outbound ? [outbound] : []), ...own.map(({ listener }) => listener), ...egress.listeners].map(
+          (listener) => withEntry(snapshot, node, listener),
+        ),
       ),
     ),
-    routeConfigurations: byName(outbound ? [routeConfiguration(httpProxy)] : []),
-    virtualHosts: outbound ? routes.virtualHosts : new Map(),
+    routeConfigurations: byName(
+      [...(outbound ? [httpProxy] : []), ...egress.virtualHosts.keys()].map(routeConfiguration),
+    ),
+    virtualHosts: withMore(
+      outbound ? routes.virtualHosts : new Map(),
+      new Map([...egress.virtualHosts.values()].flatMap((hosts) => [...hosts])),
+    ),
     get skipped() {
       return routes.skipped();
     },
@@ -49,7 +66,12 @@ function gatewayResources(snapshot: Snapshot, node: ProxyNode): ProxyResources {
   return {
     clusters: pick(view.clusters, names),
     endpoints: pick(view.endpoints, names),
-    listeners: byName(keepListeners(node, gateway.listeners)),
+    listeners: byName(
+      keepListeners(
+        node,
+        gateway.listeners.map((listener) => withEntry(snapshot, node, listener)),
+      ),
+    ),
     routeConfigurations: byName([...gateway.virtualHosts.keys()].map(routeConfiguration)),
     virtualHosts: new Map([...gateway.virtualHosts].flatMap(([name, hosts]) => [...prefixed(name, hosts)])),
     skipped: gateway.skipped,
@@ -57,23 +79,31 @@ function gatewayResources(snapshot: Snapshot, node: ProxyNode): ProxyResources {
 }
 
 interface Joined {
-  readonly inbound: Cluster;
+  readonly own: readonly Cluster[];
   readonly shared: ReadonlyMap<string, Cluster>;
   readonly all: ReadonlyMap<string, Cluster>;
 }
 
 const joined = new WeakMap<ProxyNode, Joined>();
 
-function withInbound(
+/** What only this proxy has before what it shares with others; the same map while neither changes. */
+function withOwn(
   node: ProxyNode,
-  inbound: Cluster,
+  own: readonly Cluster[],
   shared: ReadonlyMap<string, Cluster>,
 ): ReadonlyMap<string, Cluster> {
+  if (own.length === 0) return shared;
   const known = joined.get(node);
-  if (known?.inbound === inbound && known.shared === shared) return known.all;
-  const all = new Map([[inbound.name, inbound], ...shared]);
-  joined.set(node, { inbound, shared, all });
+  const isSame = known?.own.length === own.length && own.every((cluster, at) => known.own[at] === cluster);
+  if (isSame && known.shared === shared) return known.all;
+  const all = new Map([...own.map((cluster) => [cluster.name, cluster] as const), ...shared]);
+  joined.set(node, { own, shared, all });
   return all;
+}
+
+/** Both, the first before the second; without a second the first itself, so that caches by its identity keep. */
+function withMore<T>(first: ReadonlyMap<string, T>, second: ReadonlyMap<string, T>): ReadonlyMap<string, T> {
+  return second.size === 0 ? first : new Map([...second, ...first]);
 }
 
 /** A node's listeners, kept so that an equal one is the same. */

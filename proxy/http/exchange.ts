@@ -1,4 +1,5 @@
 import type { Hash64 } from "../../common/base/xxhash64.ts";
+import type { TokenClaims } from "../../common/model/authentication.ts";
 import type { Workload } from "../../common/model/endpoint.ts";
 import type { PeerIdentity } from "../../common/model/identity.ts";
 import type { SocketAddress } from "../../common/model/node.ts";
@@ -58,6 +59,12 @@ export class Exchange {
   upstream: UpstreamHost | undefined = undefined;
   /** Inbound: the workload that sent it, in its own words. For metrics and logs only, never for authorization. */
   peer: Workload | undefined = undefined;
+  /** The client's own address, where trusted proxies before us say it; undefined: that of the connection. */
+  clientAddress: string | undefined = undefined;
+  /** The payload of the token that was verified. */
+  claims: TokenClaims | undefined = undefined;
+  /** Who refused the request and why, in words for the one who runs the mesh, never for the client. */
+  denial: string | undefined = undefined;
   /** Where earlier attempts went, when the next is to go somewhere else. */
   previousHosts: UpstreamHost[] | undefined = undefined;
   /** Upstream attempts so far. */

@@ -14,7 +14,7 @@ export function localReply(exchange: Exchange, error: MeshError): Response {
   exchange.errorCode = error.code;
   exchange.detail = error.detail === "" ? error.code : error.detail;
   if (isGrpc(exchange)) return grpcReply(error);
-  const body = Buffer.from(`${error.message}\n`);
+  const body = Buffer.from(error.entry.text ?? `${error.message}\n`);
   const headers = new HeaderList(["content-type", "text/plain", "content-length", String(body.length)]);
   // Envoy's word to whoever might retry: there is too much already.
   if (error.code === "upstream_overflow" || error.code === "overloaded")
@@ -29,7 +29,7 @@ export function grpcErrorFields(error: MeshError): string[] {
     "grpc-status",
     String(grpcStatusNumber(error.entry.grpc)),
     "grpc-message",
-    percentEncode(error.message),
+    percentEncode(error.entry.text || error.message),
   ];
 }
 

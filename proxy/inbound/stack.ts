@@ -9,15 +9,21 @@ export interface InboundParts {
   readonly observe: Layer;
   /** Reads whether a request is itself a retry, for the workload's own requests. */
   readonly readAttempt: Layer;
+  /** Brings the path to its one form. */
+  readonly normalize: Layer;
+  /** Who may call. */
+  readonly access: Layer;
   readonly routes: RouteTable<Service>;
 }
 
 /** The way of a request to the workload beside this proxy. */
-export function inboundStack({ observe, readAttempt, routes }: InboundParts): Service {
+export function inboundStack({ observe, normalize, access, readAttempt, routes }: InboundParts): Service {
   return compose(
     [
       observe, // outside of errorReply, so that it sees what was sent
+      normalize, // before anything looks at the path
       readPeer(),
+      access,
       readAttempt,
     ],
     pickRoute(routes),

@@ -13,16 +13,21 @@ export interface OutboundParts {
   readonly observe: Layer;
   readonly self: Workload;
   readonly newRequestId: () => string;
+  /** Brings the path to its one form. */
+  readonly normalize: Layer;
+  /** Who may call; at gateways. */
+  readonly access: Layer;
   readonly routes: CurrentRoutes;
   /** On TLS: answers what another filter chain should have been asked. */
   readonly misdirected: Layer;
 }
 
 /** The way of a request that leaves the workload beside this proxy. The route's own filters follow `pickRoute`. */
-export function sidecarStack({ observe, self, newRequestId, routes }: OutboundParts): Service {
+export function sidecarStack({ observe, self, normalize, newRequestId, routes }: OutboundParts): Service {
   return compose(
     [
       observe, // outside of errorReply, so that it sees what was sent
+      normalize, // before anything looks at the path
       requestId(newRequestId),
       forwardedProto,
       tellPeer(self),
@@ -32,15 +37,18 @@ export function sidecarStack({ observe, self, newRequestId, routes }: OutboundPa
 }
 
 /** The way of a request that enters the mesh. */
-export function gatewayStack({ observe, self, newRequestId, routes, misdirected }: OutboundParts): Service {
+export function gatewayStack(parts: OutboundParts): Service {
+  const { observe, self, normalize, access, newRequestId, routes, misdirected } = parts;
   return compose(
     [
       observe,
       removeOutsideHeaders, // before anything adds or reads a header of ours
+      normalize,
       requestId(newRequestId),
       forwardedFor,
       tellPeer(self),
       misdirected,
+      access, // routes may ask for claims of the token that it verifies
     ],
     pickRoute(routes),
   );

@@ -29,7 +29,7 @@ export const defaultTextFormat = [
 export const defaultShortFormat = [
   "%START_TIME(%H:%M:%S.%3f)% %REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
   "%RESPONSE_CODE% %RESPONSE_FLAGS% %DURATION% ms",
-  "%UPSTREAM_CLUSTER_RAW% by %ROUTE_NAME% %ROUTE_SOURCE% %DENIAL%\n",
+  "%UPSTREAM_CLUSTER_RAW% by %ROUTE_NAME% %DECIDED_BY%\n",
 ].join(" ");
 
 /** The keys that Istio's sidecars print in JSON, and `route_source`. */

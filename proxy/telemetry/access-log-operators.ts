@@ -182,6 +182,7 @@ const operators: ReadonlyMap<string, Operator> = new Map<string, Operator>([
   ["ROUTE_NAME", plain((exchange) => exchange.route?.name)],
   ["ROUTE_SOURCE", plain((exchange) => routeSource(exchange.route?.source))],
   ["DENIAL", plain((exchange) => exchange.denial)],
+  ["DECIDED_BY", plain((exchange) => exchange.denial ?? routeSource(exchange.route?.source))],
   ["HOSTNAME", (_, context) => ({ ok: true, value: () => context.hostname })],
   [
     "ENVIRONMENT",

@@ -30,7 +30,7 @@ describe("the access log", () => {
     expect(print({ encoding: "text" }, served())).toBe(
       '[2026-11-22T20:58:34.123Z] "GET /before HTTP/1.1" 200 - via_upstream - "-" 5 100 8 3 "10.1.1.1" "curl/8" "id-1" ' +
         '"reviews:9080" "10.0.0.7:9080" outbound|9080|v2|reviews - 127.0.0.1:15001 10.0.0.1:40000 - canary ' +
-        '"VirtualService/default/reviews(shop/r.yaml:12)"\n',
+        '"VirtualService/default/reviews(shop/r.yaml:12)" "-"\n',
     );
   });
 

@@ -1,0 +1,43 @@
+import type { AccessPeer, AccessSubject } from "../../common/routing/access-subject.ts";
+import type { Exchange } from "../http/exchange.ts";
+
+/** A request as authorization sees it. Reads the exchange when asked, so that what no policy looks at costs nothing. */
+export class RequestSubject implements AccessSubject {
+  readonly request: Exchange;
+
+  constructor(exchange: Exchange) {
+    this.request = exchange;
+  }
+
+  get sourceIp(): string {
+    return this.request.downstream.remote.host;
+  }
+
+  /** Behind a gateway of ours the last address in X-Forwarded-For is the one that it saw (Envoy without use_remote_address). */
+  get remoteIp(): string {
+    const { clientAddress, headers, downstream } = this.request;
+    if (clientAddress !== undefined) return clientAddress;
+    const forwarded = headers.joined("x-forwarded-for");
+    return forwarded?.slice(forwarded.lastIndexOf(",") + 1).trim() || downstream.remote.host;
+  }
+
+  get destinationIp(): string {
+    return this.request.downstream.local.host;
+  }
+
+  get destinationPort(): number {
+    return this.request.downstream.local.port;
+  }
+
+  get serverName(): string | undefined {
+    return this.request.downstream.serverName;
+  }
+
+  get peer(): AccessPeer | undefined {
+    return this.request.downstream.peer;
+  }
+
+  get claims(): Readonly<Record<string, unknown>> | undefined {
+    return this.request.claims;
+  }
+}
