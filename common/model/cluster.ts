@@ -24,6 +24,8 @@ export interface Cluster {
   readonly healthCheck?: HealthCheck;
   /** Absent: plain text. */
   readonly tls?: ClientTls;
+  /** Automatic mutual TLS: for endpoints whose `tlsMode` says that they can; the others are spoken to in plain text. Not beside `tls`. */
+  readonly mutualTls?: ClientTls;
   /** The DestinationRule that shaped it, else the resource that made the service. */
   readonly source?: Source;
   /** The service behind it, for metric labels. Absent on inbound and passthrough clusters. */

@@ -7,6 +7,8 @@ export interface Endpoint {
   readonly weight: number;
   readonly health: "healthy" | "unhealthy" | "draining";
   readonly workload?: Workload;
+  /** "istio": a proxy stands before it that ends mutual TLS (Istio's label security.istio.io/tlsMode). Absent: who knows. */
+  readonly tlsMode?: "istio";
   readonly locality?: Locality;
   /** 0, or absent, comes first; the next priority takes what those before can't (Envoy's LocalityLbEndpoints.priority). */
   readonly priority?: number;

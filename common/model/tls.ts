@@ -1,6 +1,12 @@
 /** How a listener ends TLS (Envoy's DownstreamTlsContext). All files are the proxy's own, read again when they change. */
 export interface ServerTls {
-  readonly certificate: KeyPairFiles;
+  /** Absent with `identity`. */
+  readonly certificate?: KeyPairFiles;
+  /**
+   * Mutual TLS with the workload's own certificate (Envoy: the SDS secrets `default` and `ROOTCA`, as Istio names them): every client must
+   * show a certificate of the mesh's roots with a SPIFFE ID of one of these trust domains.
+   */
+  readonly identity?: { readonly trustDomains: readonly string[] };
   /** PEM of the authorities whose client certificates are accepted. Present: every client must show one (MUTUAL). */
   readonly clientCaFile?: string;
   /** Absent: TLS 1.2, Envoy's and Istio's default for servers. */
@@ -12,6 +18,11 @@ export interface ServerTls {
 
 /** How connections to a cluster are protected (Envoy's UpstreamTlsContext). */
 export interface ClientTls {
+  /**
+   * Mutual TLS with the workload's own certificate (Istio's ISTIO_MUTUAL): the server must show a certificate of the mesh's roots with one
+   * of the SPIFFE IDs in `subjectAltNames`; empty: with any. `caFile` and `certificate` are absent then.
+   */
+  readonly identity?: true;
   /** What is asked for in the handshake, and the name that the certificate must have unless `subjectAltNames` says others. */
   readonly sni?: string;
   /** Absent: the authorities that the machine trusts. */

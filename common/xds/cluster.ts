@@ -7,6 +7,7 @@ import messages from "./generated/messages.js";
 import { fromLoadBalancerFields, loadBalancerWord, toLoadBalancerFields } from "./load-balancer.ts";
 import { tcpFaultFromJson, tcpFaultToJson } from "./tcp-fault.ts";
 import { fromClientSocket, toClientSocket } from "./tls.ts";
+import { fromSocketMatches, toSocketMatches } from "./transport-socket-match.ts";
 import type { Json, JsonObject } from "./weft-metadata.ts";
 import {
   fromWeftMetadata,
@@ -49,6 +50,7 @@ export function encodeCluster(cluster: Cluster): Uint8Array {
     connectTimeout: toDuration(cluster.connectTimeoutMs),
     ...policy,
     ...(cluster.tls ? { transportSocket: toClientSocket(cluster.tls) } : {}),
+    ...(cluster.mutualTls ? { transportSocketMatches: toSocketMatches(cluster.mutualTls) } : {}),
     ...(cluster.loadBalancer.weighsLocalities
       ? { commonLbConfig: { ...policy.commonLbConfig, localityWeightedLbConfig: {} } }
       : {}),
@@ -71,6 +73,7 @@ function fromCluster(message: WireCluster, reading: Reading): Cluster {
   const socket = message.transportSocket;
   const tcpFault = tcpFaultFromJson(weft.tcpFault, "metadata", reading);
   const tls = socket ? fromClientSocket(socket, "transportSocket", reading) : undefined;
+  const mutualTls = fromSocketMatches(message.transportSocketMatches, reading);
   return {
     name: message.name ?? "",
     discovery: fromDiscovery(message, reading),
@@ -78,6 +81,7 @@ function fromCluster(message: WireCluster, reading: Reading): Cluster {
     connectTimeoutMs: message.connectTimeout ? fromDuration(message.connectTimeout) : defaultConnectTimeoutMs,
     ...withErrorStatuses(fromClusterPolicy(message, reading), weft),
     ...(tls ? { tls } : {}),
+    ...(mutualTls ? { mutualTls } : {}),
     ...(tcpFault ? { tcpFault } : {}),
     ...(source ? { source } : {}),
     ...(service ? { service } : {}),

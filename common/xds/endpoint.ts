@@ -1,6 +1,7 @@
 import type { Result } from "../base/result.ts";
 import type { Endpoint, EndpointSet, Locality } from "../model/endpoint.ts";
 import messages from "./generated/messages.js";
+import { fromTlsModeMetadata, toTlsModeMetadata } from "./transport-socket-match.ts";
 import { fromWeftMetadata, toWeftMetadata, workloadFromJson, workloadToJson } from "./weft-metadata.ts";
 import type { Reading } from "./wire.ts";
 import { readMessage } from "./wire.ts";
@@ -91,7 +92,9 @@ export function fromLocality(locality: WireLocality | null | undefined): Localit
 }
 
 function toLbEndpoint(endpoint: Endpoint): LbEndpoint {
-  const metadata = toWeftMetadata({ workload: workloadToJson(endpoint.workload) });
+  const weft = toWeftMetadata({ workload: workloadToJson(endpoint.workload) });
+  const tlsMode = toTlsModeMetadata(endpoint.tlsMode);
+  const metadata = tlsMode ? { filterMetadata: { ...weft?.filterMetadata, ...tlsMode } } : weft;
   return {
     endpoint: { address: { socketAddress: { address: endpoint.address, portValue: endpoint.port } } },
     healthStatus: toHealth(endpoint.health),
@@ -112,12 +115,14 @@ function fromLbEndpoint(
     return undefined;
   }
   const workload = workloadFromJson(fromWeftMetadata(message.metadata).workload);
+  const tlsMode = fromTlsModeMetadata(message.metadata);
   return {
     address: socket.address,
     port: socket.portValue,
     weight: message.loadBalancingWeight?.value || 1,
     health: fromHealth(message.healthStatus ?? 0),
     ...(workload ? { workload } : {}),
+    ...(tlsMode ? { tlsMode } : {}),
     ...(locality ? { locality } : {}),
   };
 }

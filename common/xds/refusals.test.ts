@@ -144,13 +144,60 @@ describe("other resources", () => {
       verifyCertificateHash: ["aa"],
       matchTypedSubjectAltNames: [{ sanType: 2 as const, matcher: { prefix: "a" } }],
     };
-    const context = { commonTlsContext: { validationContext, $unknowns: unknownField(6) } };
+    const context = { commonTlsContext: { validationContext, $unknowns: unknownField(14) } };
     expect(problemsOf(packAny(type, UpstreamTlsContext, context))).toEqual([
-      expect.stringMatching(/^transportSocket.commonTlsContext: tlsCertificateSdsSecretConfigs of/),
+      expect.stringMatching(/^transportSocket.commonTlsContext: tlsCertificateProviderInstance of/),
       "transportSocket.validationContext.verifyCertificateHash: is not supported",
       "transportSocket.validationContext.trustedCa: must be a file name",
       "transportSocket.validationContext.matchTypedSubjectAltNames[0]: only exact names are supported",
     ]);
+  });
+
+  it("refuse secrets other than the workload's own, and names that are no SPIFFE IDs of whole trust domains", () => {
+    const { UpstreamTlsContext, DownstreamTlsContext } = messages.envoy.extensions.transport_sockets.tls.v3;
+    const room = "envoy.extensions.transport_sockets.tls.v3";
+    const common = (certificate: string, prefix: string) => ({
+      commonTlsContext: {
+        tlsCertificateSdsSecretConfigs: [{ name: certificate }],
+        combinedValidationContext: {
+          defaultValidationContext: {
+            matchTypedSubjectAltNames: [{ sanType: 3 as const, matcher: { prefix } }],
+          },
+          validationContextSdsSecretConfig: { name: "ROOTCA" },
+        },
+      },
+    });
+    const clusterProblems = (certificate: string, prefix: string) => {
+      const typedConfig = packAny(
+        `${room}.UpstreamTlsContext`,
+        UpstreamTlsContext,
+        common(certificate, prefix),
+      );
+      const transportSocket = { name: "tls", typedConfig };
+      const decoded = decodeCluster(Cluster.encode({ name: "a", type: 0, transportSocket }).finish());
+      return decoded.ok ? [] : decoded.problems.map(({ path, why }) => `${path}: ${why}`);
+    };
+    expect(clusterProblems("kubernetes://shop", "")).toEqual([
+      'transportSocket.commonTlsContext.tlsCertificateSdsSecretConfigs: secrets other than "default" with "ROOTCA" are not supported',
+    ]);
+    expect(clusterProblems("default", "spiffe://a/")).toEqual([
+      expect.stringMatching(/matchTypedSubjectAltNames\[0\]: only exact names are supported/),
+    ]);
+    const context = common("default", "spiffe://a");
+    const typedConfig = packAny(`${room}.DownstreamTlsContext`, DownstreamTlsContext, context);
+    const decoded = decodeListener(
+      Listener.encode({
+        name: "a",
+        address,
+        filterChains: [{ transportSocket: { name: "tls", typedConfig } }],
+      }).finish(),
+    );
+    expect(decoded.ok ? [] : decoded.problems.map(({ why }) => why)).toEqual(
+      expect.arrayContaining([
+        "is supported as the prefix spiffe://TRUST-DOMAIN/ only",
+        "must be true within the mesh",
+      ]),
+    );
   });
 
   it("take a cluster that Envoy would not verify as one", () => {

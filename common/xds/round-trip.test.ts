@@ -294,11 +294,12 @@ const endpoint = record<Endpoint>(
     weight: fc.integer({ min: 1, max: 1000 }),
     health: fc.constantFrom("healthy", "unhealthy", "draining"),
     workload,
+    tlsMode: fc.constant("istio"),
     locality: fc.record({ region: word, zone: word, subzone: fc.string({ maxLength: 3 }) }),
     priority: fc.integer({ min: 1, max: 3 }),
     localityWeight: fc.integer({ min: 1_000_000, max: 2_000_000 }),
   },
-  ["workload", "locality", "priority", "localityWeight"],
+  ["workload", "tlsMode", "locality", "priority", "localityWeight"],
 );
 /** Grouped by locality, priority and weight, as endpoints come out again. */
 const endpoints = fc
@@ -417,7 +418,20 @@ const loadBalancer = fc.oneof(
 ) as fc.Arbitrary<LoadBalancer>;
 const file = word.map((name) => `/etc/${name}.pem`);
 const keyPair = fc.record({ certificateFile: file, privateKeyFile: file });
-const clientTls = record<ClientTls>(
+const spiffeIds = fc.array(
+  word.map((name) => `spiffe://${name}/a`),
+  { maxLength: 2 },
+);
+const identityTls = record<Omit<ClientTls, "caFile" | "certificate">>(
+  {
+    identity: fc.constant(true as const),
+    sni: word,
+    subjectAltNames: spiffeIds,
+    insecureSkipVerify: fc.constant(false),
+  },
+  ["sni"],
+);
+const fileTls = record<Omit<ClientTls, "identity">>(
   {
     sni: word,
     caFile: file,
@@ -433,7 +447,13 @@ const clientTls = record<ClientTls>(
   },
   ["sni", "caFile", "certificate"],
 );
-const serverTls = record<ServerTls>(
+const clientTls: fc.Arbitrary<ClientTls> = fc.oneof(identityTls, fileTls);
+const trustDomain = fc.stringMatching(/^[a-z0-9][a-z0-9.]{0,6}$/);
+const serverIdentity = fc.record({
+  identity: fc.record({ trustDomains: fc.array(trustDomain, { maxLength: 2 }) }),
+  cipherSuites: fc.constant([]),
+});
+const serverFileTls = record<Omit<ServerTls, "identity">>(
   {
     certificate: keyPair,
     clientCaFile: file,
@@ -443,6 +463,7 @@ const serverTls = record<ServerTls>(
   },
   ["clientCaFile", "minVersion", "maxVersion"],
 );
+const serverTls: fc.Arbitrary<ServerTls> = fc.oneof(serverIdentity, serverFileTls);
 const tcpFault = record<TcpFault>(
   {
     delay: fc.record({ fraction, ms }),
@@ -468,6 +489,7 @@ const anyCluster = record<Cluster>(
     retryBudget,
     tcpFault,
     tls: clientTls,
+    mutualTls: identityTls,
     protocol: fc.constantFrom("http2" as const, "client" as const),
     source,
     service: fc.record({ hostname: word, name: word, namespace: word }),
@@ -480,6 +502,7 @@ const anyCluster = record<Cluster>(
     "retryBudget",
     "tcpFault",
     "tls",
+    "mutualTls",
     "protocol",
     "source",
     "service",

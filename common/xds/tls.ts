@@ -2,6 +2,13 @@ import { isIP } from "node:net";
 import type { ClientTls, KeyPairFiles, ServerTls, TlsVersion } from "../model/tls.ts";
 import { tlsVersions } from "../model/tls.ts";
 import messages from "./generated/messages.js";
+import {
+  fromClientIdentity,
+  fromServerIdentity,
+  toClientIdentity,
+  toServerIdentity,
+  usesSecrets,
+} from "./mesh-tls.ts";
 import type { Reading } from "./wire.ts";
 import { anyType, decodeMessage, packAny } from "./wire.ts";
 
@@ -26,6 +33,15 @@ const protocolNumber = (version: TlsVersion) => (tlsVersions.indexOf(version) + 
 
 export function toServerSocket(tls: ServerTls): TransportSocket {
   const { minVersion, maxVersion, cipherSuites, clientCaFile } = tls;
+  if (tls.identity !== undefined) {
+    return {
+      name: socketName,
+      typedConfig: packAny(downstreamType, DownstreamTlsContext, {
+        commonTlsContext: toServerIdentity(tls, ["http/1.1"]),
+        requireClientCertificate: { value: true },
+      }),
+    };
+  }
   return {
     name: socketName,
     typedConfig: packAny(downstreamType, DownstreamTlsContext, {
@@ -35,7 +51,7 @@ export function toServerSocket(tls: ServerTls): TransportSocket {
           ...(maxVersion && { tlsMaximumProtocolVersion: protocolNumber(maxVersion) }),
           cipherSuites: [...cipherSuites],
         },
-        tlsCertificates: [toCertificate(tls.certificate)],
+        tlsCertificates: tls.certificate ? [toCertificate(tls.certificate)] : [],
         ...(clientCaFile === undefined
           ? {}
           : { validationContext: { trustedCa: { filename: clientCaFile } } }),
@@ -57,6 +73,12 @@ export function fromServerSocket(
   reading.refuseUnknown(context, downstreamType, path);
   const common = context.commonTlsContext ?? {};
   refuseForeignSources(common, path, reading);
+  if (usesSecrets(common)) {
+    const identity = fromServerIdentity(common, `${path}.commonTlsContext`, reading);
+    if (!context.requireClientCertificate?.value)
+      reading.problem(`${path}.requireClientCertificate`, "must be true within the mesh");
+    return identity && { identity, cipherSuites: [] };
+  }
   const [certificate, ...others] = common.tlsCertificates ?? [];
   if (others.length > 0) reading.problem(`${path}.tlsCertificates`, "has more than one certificate");
   const files = certificate && fromCertificate(certificate, `${path}.tlsCertificates[0]`, reading);
@@ -90,6 +112,15 @@ export function fromServerSocket(
 
 export function toClientSocket(tls: ClientTls): TransportSocket {
   const { sni, caFile, certificate, subjectAltNames, insecureSkipVerify } = tls;
+  if (tls.identity) {
+    return {
+      name: socketName,
+      typedConfig: packAny(upstreamType, UpstreamTlsContext, {
+        commonTlsContext: toClientIdentity(tls, ["http/1.1"]),
+        ...(sni === undefined ? {} : { sni }),
+      }),
+    };
+  }
   // Envoy compares no name unless it is told one; Weft's rule is the SNI.
   const names = subjectAltNames.length > 0 || sni === undefined ? subjectAltNames : [sni];
   const validation: Validation = insecureSkipVerify
@@ -122,6 +153,17 @@ export function fromClientSocket(
   reading.refuseUnknown(context, upstreamType, path);
   const common = context.commonTlsContext ?? {};
   refuseForeignSources(common, path, reading);
+  if (usesSecrets(common)) {
+    const subjectAltNames = fromClientIdentity(common, `${path}.commonTlsContext`, reading);
+    return (
+      subjectAltNames && {
+        identity: true,
+        ...(context.sni ? { sni: context.sni } : {}),
+        subjectAltNames,
+        insecureSkipVerify: false,
+      }
+    );
+  }
   const [certificate] = common.tlsCertificates ?? [];
   const files = certificate && fromCertificate(certificate, `${path}.tlsCertificates[0]`, reading);
   const at = `${path}.validationContext`;
