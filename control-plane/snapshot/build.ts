@@ -8,12 +8,13 @@ import { indexFaults } from "./faults.ts";
 import { buildGateways } from "./gateways.ts";
 import { indexHealthChecks } from "./health-checks.ts";
 import { mapByKey } from "./live-set.ts";
+import type { MeshSettings } from "./mesh.ts";
+import { defaultMeshSettings } from "./mesh.ts";
 import { byKey } from "./order.ts";
 import { indexRateLimits } from "./rate-limits.ts";
 import { buildServices } from "./services.ts";
 import { buildSidecars } from "./sidecars.ts";
-import type { MeshSettings, Snapshot } from "./snapshot.ts";
-import { defaultMeshSettings } from "./snapshot.ts";
+import type { Snapshot } from "./snapshot.ts";
 import { buildVirtualServices } from "./virtual-services.ts";
 import { findWarnings } from "./warnings.ts";
 

@@ -3,9 +3,10 @@ import type { CircuitBreakerPolicy } from "../../common/model/circuit-breaker.ts
 import type { ServiceReference } from "../../common/model/service.ts";
 import type { CompiledCircuitBreaker } from "../resources/circuit-breaker/compiled.ts";
 import type { Resource } from "../resources/resource.ts";
+import type { MeshService, ServiceBreaker } from "./mesh.ts";
 import type { ResourceProblem } from "./problems.ts";
 import { keyOf, positionOf } from "./problems.ts";
-import type { MeshService, ServiceBreaker, Snapshot } from "./snapshot.ts";
+import type { Snapshot } from "./snapshot.ts";
 
 type BreakerResource = Resource<CompiledCircuitBreaker>;
 type Policy = CircuitBreakerPolicy<ServiceReference>;

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { decodeText } from "../resources/decode-text.ts";
 import { buildSnapshot } from "./build.ts";
-import type { MeshRule, Snapshot } from "./snapshot.ts";
+import type { MeshRule } from "./mesh.ts";
+import type { Snapshot } from "./snapshot.ts";
 
 /** Root and delegate with one match each, as YAML flow maps; what comes out at the one place where they meet. */
 function combined(root: string, child: string): { rules: readonly MeshRule[]; snapshot: Snapshot } {

@@ -8,7 +8,7 @@ import type {
   RuleScope,
 } from "../resources/virtual-service/compiled.ts";
 import { isVisible } from "./hosts.ts";
-import type { MeshRule } from "./snapshot.ts";
+import type { MeshRule } from "./mesh.ts";
 
 type VirtualServiceResource = Resource<CompiledVirtualService>;
 

@@ -1,10 +1,10 @@
 import type { CompiledDestinationRule } from "../resources/destination-rule/compiled.ts";
 import type { Resource } from "../resources/resource.ts";
 import { bySpecificity, covers, isVisible } from "./hosts.ts";
+import type { MeshDestinationRule, MeshService, MeshSubset } from "./mesh.ts";
 import type { ResourceProblem } from "./problems.ts";
 import { keyOf, positionOf } from "./problems.ts";
 import { keepList, keepMap, reuse } from "./reuse.ts";
-import type { MeshDestinationRule, MeshService, MeshSubset } from "./snapshot.ts";
 
 export interface DestinationRuleIndex {
   readonly byNamespace: ReadonlyMap<string, NamespaceRules>;

@@ -2,10 +2,10 @@ import type { Endpoint, Labels } from "../../common/model/endpoint.ts";
 import type { Service, ServiceEndpoint, ServicePort } from "../../common/model/service.ts";
 import type { Resource } from "../resources/resource.ts";
 import type { CompiledWorkloadEntry } from "../resources/workload-entry/compiled.ts";
+import type { MeshService, ServiceEndpoints } from "./mesh.ts";
 import { byKey } from "./order.ts";
 import { keepList, keepMap, reuse } from "./reuse.ts";
 import type { ServiceIndex } from "./services.ts";
-import type { MeshService, ServiceEndpoints } from "./snapshot.ts";
 
 /** Joins services with the endpoints written in them and with the WorkloadEntries that they select. */
 export function buildEndpoints(

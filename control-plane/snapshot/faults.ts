@@ -3,9 +3,10 @@ import type { FaultPolicy } from "../../common/model/route.ts";
 import type { TcpFault } from "../../common/model/tcp-fault.ts";
 import type { CompiledFault, FaultTarget } from "../resources/fault/compiled.ts";
 import type { Resource } from "../resources/resource.ts";
+import type { MeshService } from "./mesh.ts";
 import type { ResourceProblem } from "./problems.ts";
 import { keyOf, positionOf } from "./problems.ts";
-import type { MeshService, Snapshot } from "./snapshot.ts";
+import type { Snapshot } from "./snapshot.ts";
 
 type FaultResource = Resource<CompiledFault>;
 

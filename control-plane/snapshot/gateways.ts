@@ -1,8 +1,8 @@
 import type { CompiledGateway } from "../resources/gateway/compiled.ts";
 import type { Resource } from "../resources/resource.ts";
+import type { MeshGateway } from "./mesh.ts";
 import { keyOf } from "./problems.ts";
 import { reuse } from "./reuse.ts";
-import type { MeshGateway } from "./snapshot.ts";
 
 /** `gateways` are oldest first, and so is the result. */
 export function buildGateways(

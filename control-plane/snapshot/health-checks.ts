@@ -1,9 +1,10 @@
 import { closestName } from "../../common/base/closest.ts";
 import type { CheckPolicy, CheckTarget, CompiledHealthCheck } from "../resources/health-check/compiled.ts";
 import type { Resource } from "../resources/resource.ts";
+import type { MeshService } from "./mesh.ts";
 import type { ResourceProblem } from "./problems.ts";
 import { keyOf, positionOf } from "./problems.ts";
-import type { MeshService, Snapshot } from "./snapshot.ts";
+import type { Snapshot } from "./snapshot.ts";
 
 type CheckResource = Resource<CompiledHealthCheck>;
 

@@ -9,8 +9,8 @@ import type {
 import { durationMs } from "../resources/fields/duration.ts";
 import { compileProvider } from "../resources/mesh-config/extension-provider.ts";
 import type { MeshConfigInput } from "../resources/mesh-config/schema.ts";
-import type { EdgeRules, MeshSettings } from "./snapshot.ts";
-import { defaultMeshSettings } from "./snapshot.ts";
+import type { EdgeRules, MeshSettings } from "./mesh.ts";
+import { defaultMeshSettings } from "./mesh.ts";
 
 /** What the mesh config says, over the defaults. */
 export function compileMeshConfig(config: MeshConfigInput): MeshSettings {

@@ -5,11 +5,11 @@ import type { BreakerIndex } from "./circuit-breakers.ts";
 import type { FaultIndex } from "./faults.ts";
 import type { HealthCheckIndex } from "./health-checks.ts";
 import { clusterLocalName, isVisible } from "./hosts.ts";
+import type { MeshService, ServiceBreaker } from "./mesh.ts";
 import { compare } from "./order.ts";
 import type { ResourceProblem } from "./problems.ts";
 import { keyOf, positionOf } from "./problems.ts";
 import { keepMap, reuse } from "./reuse.ts";
-import type { MeshService, ServiceBreaker } from "./snapshot.ts";
 
 export interface ServiceIndex {
   /** By `MeshService.key`, sorted by hostname, then namespace. */

@@ -5,11 +5,11 @@ import type { FindVirtualService } from "./delegates.ts";
 import { expandDelegate, lookUpDelegate } from "./delegates.ts";
 import type { FaultIndex, RouteFault } from "./faults.ts";
 import { bySpecificity, covers } from "./hosts.ts";
+import type { MeshRule, MeshVirtualService } from "./mesh.ts";
 import type { ResourceProblem } from "./problems.ts";
 import { keyOf, positionOf } from "./problems.ts";
 import type { RateLimitIndex, RouteLimit } from "./rate-limits.ts";
 import { keepList, reuse } from "./reuse.ts";
-import type { MeshRule, MeshVirtualService } from "./snapshot.ts";
 
 export interface VirtualServiceIndex {
   /** Those with hosts, oldest first. */
