@@ -31,6 +31,11 @@ export interface ProxyBindings {
   readonly app?: SocketAddress;
   /** Gateways: server port of a Gateway resource → address to open for it. Servers whose port is absent open it on 0.0.0.0. */
   readonly servers: ReadonlyMap<number, SocketAddress>;
+  /**
+   * Connections of and to the workload are redirected to `outbound` and `inbound`, so listeners for the addresses that they were meant for
+   * need no port of their own (Istio's interception mode REDIRECT).
+   */
+  readonly captures?: true;
 }
 
 export interface SocketAddress {

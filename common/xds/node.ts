@@ -87,11 +87,12 @@ function clientKind(userAgent: string): ClientKind {
 }
 
 function bindingsToJson(bindings: ProxyBindings): JsonObject {
-  const { outbound, inbound, app, servers } = bindings;
+  const { outbound, inbound, app, servers, captures } = bindings;
   return {
     outbound: outbound && { ...outbound },
     inbound: inbound && { ...inbound },
     app: app && { ...app },
+    captures,
     servers: Object.fromEntries(Array.from(servers, ([port, address]) => [String(port), { ...address }])),
   };
 }
@@ -112,6 +113,7 @@ function bindingsFromJson(json: Json): ProxyBindings {
     ...(outbound ? { outbound } : {}),
     ...(inbound ? { inbound } : {}),
     ...(app ? { app } : {}),
+    ...(member(json, "captures") === true ? { captures: true } : {}),
     servers,
   };
 }

@@ -102,13 +102,15 @@ const retry = record<NonNullable<Extract<Route["action"], { kind: "forward" }>["
   {
     attempts: fc.nat({ max: 10 }),
     perTryTimeoutMs: ms,
+    perTryIdleTimeoutMs: ms,
     on: fc.array(word, { maxLength: 3 }).map((words) => [...words, "retriable-status-codes"]),
     statusCodes: fc.array(fc.integer({ min: 400, max: 599 }), { maxLength: 3 }),
     baseIntervalMs: fc.integer({ min: 1, max: 100 }),
     maxIntervalMs: fc.integer({ min: 100, max: 1000 }),
     mayRepeatHost: fc.constant(true),
+    leavesPriority: fc.constant(true),
   },
-  ["perTryTimeoutMs", "mayRepeatHost"],
+  ["perTryTimeoutMs", "perTryIdleTimeoutMs", "mayRepeatHost", "leavesPriority"],
 );
 const named = fc.constantFrom("header" as const, "query" as const);
 const rateLimit = record<RateLimitRule>(
@@ -658,8 +660,9 @@ describe("a node that introduces itself", () => {
       servers: fc
         .array(fc.tuple(port, fc.record({ host: fc.ipV4(), port })), { maxLength: 3 })
         .map((list) => new Map(list)) as never,
+      captures: fc.constant(true as const),
     },
-    ["outbound", "inbound", "app"],
+    ["outbound", "inbound", "app", "captures"],
   );
 
   it("is the same node at the other end", () => {

@@ -99,7 +99,7 @@ function unknownHosts(
     if (isThere) return [];
     return {
       resource: keyOf(resource),
-      path: `spec.egress[0].hosts[${index}]`,
+      path: `spec.egress[${resource.compiled.listeners?.length ?? 0}].hosts[${index}]`,
       why: `no service of namespace ${wanted} is called ${host}`,
       hint: "write its full name, such as reviews.default.svc.cluster.local",
       severity: "warning" as const,

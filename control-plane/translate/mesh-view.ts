@@ -119,6 +119,7 @@ function makeView(
 /** The hosts that the rules a Sidecar imports send to: they must be reachable although nobody may name them. */
 function destinationsOf(snapshot: Snapshot, sidecar: MeshSidecar, namespace: string): ReadonlySet<string> {
   const hosts = new Set<string>();
+  if (sidecar.egressProxy !== undefined) hosts.add(sidecar.egressProxy.host);
   for (const virtual of snapshot.virtualServices.all) {
     const { key, exportTo } = virtual;
     if (!isVisible(exportTo, key.namespace, namespace)) continue;

@@ -22,7 +22,7 @@ import { findHashing, hashingRules } from "./hash-policies.ts";
 import type { MeshView } from "./mesh-view.ts";
 import { meshView, viewKey } from "./mesh-view.ts";
 import type { SkippedRule } from "./proxy-resources.ts";
-import { forwardTo, isHttp } from "./routes.ts";
+import { forwardTo, isHttp, referenceName } from "./routes.ts";
 import type { HostPlan, TranslatedHost } from "./virtual-hosts.ts";
 import { labelsIn, translateHost } from "./virtual-hosts.ts";
 
@@ -58,12 +58,15 @@ const states = new WeakMap<object, Map<string, RoutesState>>();
  * What a sidecar knows of the mesh's hosts; once per snapshot, namespace and the labels that any rule asks for. After a
  * change of VirtualServices only their hosts are looked at.
  */
-export function outboundRoutes(snapshot: Snapshot, node: ProxyNode): OutboundRoutes {
+export function outboundRoutes(
+  snapshot: Snapshot,
+  node: ProxyNode,
+  sidecar: MeshSidecar | undefined = sidecarFor(snapshot, node),
+): OutboundRoutes {
   const known = states.get(snapshot.lineage) ?? new Map<string, RoutesState>();
   states.set(snapshot.lineage, known);
-  const sidecar = sidecarFor(snapshot, node);
   const policy = sidecar?.outboundPolicy ?? snapshot.settings.outboundPolicy;
-  const key = `${viewKey(node.namespace, sidecar)} ${policy} ${labelsIn(node, snapshot.virtualServices.sourceLabelKeys)}`;
+  const key = `${viewKey(node.namespace, sidecar)} ${policy} ${proxyOf(sidecar)} ${labelsIn(node, snapshot.virtualServices.sourceLabelKeys)}`;
   const view = meshView(snapshot, node, sidecar);
   const state = known.get(key);
   const isSame =
@@ -86,6 +89,7 @@ export function outboundListener({ bindings }: ProxyNode): Listener | undefined 
     address: bindings.outbound.host,
     port: bindings.outbound.port,
     direction: "outbound",
+    ...(bindings.captures ? { usesOriginalDestination: true as const } : {}),
     filterChains: [
       {
         name: httpProxy,
@@ -127,7 +131,7 @@ function makeRoutes(
   const virtualHosts = new Map<string, VirtualHost>();
   for (const { translated } of hosts.values()) place(virtualHosts, translated);
   const policy = sidecar?.outboundPolicy ?? snapshot.settings.outboundPolicy;
-  const others = policy === "allow-any" ? allowAny : blockAll;
+  const others = policy === "allow-any" ? allowAnyFor(sidecar, view) : blockAll;
   if (!virtualHosts.has(nameOf("*"))) virtualHosts.set(nameOf(others.name), others);
   const { services, unnamed } = view;
   const routes = { virtualHosts, skipped: skippedIn(snapshot, node, sidecar, hosts) };
@@ -320,6 +324,18 @@ const blockAllRoute: Route = {
   name: "block_all",
   action: { kind: "direct-response", status: 502, body: new Uint8Array() },
 };
+
+/** With egressProxy: that service takes what no service has. */
+function allowAnyFor(sidecar: MeshSidecar | undefined, view: MeshView): VirtualHost {
+  if (sidecar?.egressProxy === undefined) return allowAny;
+  const cluster = referenceName(sidecar.egressProxy, undefined, (hostname) => view.services.get(hostname));
+  return { ...allowAny, routes: [{ ...allowAnyRoute, action: forwardTo(cluster), source: sidecar.source }] };
+}
+
+function proxyOf(sidecar: MeshSidecar | undefined): string {
+  const { host, subset = "", port } = sidecar?.egressProxy ?? { host: "" };
+  return `${host}|${subset}|${port}`;
+}
 
 const blockAll: VirtualHost = Object.freeze({ name: "block_all", domains: ["*"], routes: [blockAllRoute] });
 

@@ -113,7 +113,7 @@ export function clustersOf({ action }: Route): string[] {
 }
 
 /** Only HTTP ports get routes; the protocol is the one that the port says (Istio's explicit protocol selection). */
-export function isHttp({ protocol }: ServicePort): boolean {
+export function isHttp({ protocol }: Pick<ServicePort, "protocol">): boolean {
   return protocol === "http" || protocol === "http2" || protocol === "grpc" || protocol === "grpc-web";
 }
 

@@ -69,10 +69,11 @@ interface WrittenNode {
   inbound?: string;
   app?: string;
   servers?: Record<string, string>;
+  captures?: true;
 }
 
 function readNode(written: WrittenNode): ProxyNode {
-  const { outbound, inbound, app, servers = {} } = written;
+  const { outbound, inbound, app, servers = {}, captures } = written;
   return {
     id: `${written.kind}~127.0.0.1~${written.name}.${written.namespace}~x`,
     kind: written.kind,
@@ -85,6 +86,7 @@ function readNode(written: WrittenNode): ProxyNode {
       ...(outbound ? { outbound: address(outbound) } : {}),
       ...(inbound ? { inbound: address(inbound) } : {}),
       ...(app ? { app: address(app) } : {}),
+      ...(captures ? { captures } : {}),
       servers: new Map(Object.entries(servers).map(([port, at]) => [Number(port), address(at)])),
     },
   };

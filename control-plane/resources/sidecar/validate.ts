@@ -3,9 +3,28 @@ import type { SidecarSpec } from "./schema.ts";
 
 export function validateSidecar(spec: SidecarSpec): FieldProblem[] {
   const problems: FieldProblem[] = [];
-  const { workloadSelector, egress, outboundTrafficPolicy } = spec;
-  if (egress === undefined && outboundTrafficPolicy === undefined) {
-    problems.push({ path: [], why: "says nothing", hint: "give egress hosts or outboundTrafficPolicy" });
+  const { workloadSelector, egress, ingress, outboundTrafficPolicy } = spec;
+  if (egress === undefined && ingress === undefined && outboundTrafficPolicy === undefined) {
+    problems.push({
+      path: [],
+      why: "says nothing",
+      hint: "give egress hosts, ingress or outboundTrafficPolicy",
+    });
+  }
+  if (outboundTrafficPolicy?.egressProxy && outboundTrafficPolicy.mode !== "ALLOW_ANY") {
+    problems.push({
+      path: ["outboundTrafficPolicy", "egressProxy"],
+      why: "has no use with REGISTRY_ONLY, which lets nothing out",
+      hint: "set mode: ALLOW_ANY, or remove it",
+    });
+  }
+  if (ingress && !workloadSelector) {
+    problems.push({
+      path: ["ingress"],
+      severity: "warning",
+      why: "opens these ports at every workload of the namespace",
+      hint: "give a workloadSelector",
+    });
   }
   if (workloadSelector && Object.keys(workloadSelector.labels ?? {}).length === 0) {
     problems.push({
@@ -15,10 +34,20 @@ export function validateSidecar(spec: SidecarSpec): FieldProblem[] {
       hint: "give labels, or remove it to make this the namespace's default",
     });
   }
-  (egress ?? []).forEach(({ hosts }, place) => {
-    if (place > 0) {
-      const why = "a second entry without a port has no effect in Istio";
-      problems.push({ path: ["egress", place], why, hint: "write all hosts into the first" });
+  problems.push(...samePlaces("egress", egress ?? []), ...samePlaces("ingress", ingress ?? []));
+  const last = (egress ?? []).length - 1;
+  (egress ?? []).forEach(({ hosts, port, bind, captureMode }, place) => {
+    if (port === undefined && place < last) {
+      const why = "an entry without a port must be the last, as in Istio";
+      problems.push({
+        path: ["egress", place],
+        why,
+        hint: "move it to the end, or write all hosts into one",
+      });
+    }
+    for (const [field, value] of Object.entries({ bind, captureMode })) {
+      if (port === undefined && value !== undefined)
+        problems.push({ path: ["egress", place, field], why: "needs a port", hint: "give the entry a port" });
     }
     const seen = new Set<string>();
     hosts.forEach((host, index) => {
@@ -35,4 +64,29 @@ export function validateSidecar(spec: SidecarSpec): FieldProblem[] {
     });
   });
   return problems;
+}
+
+/** Two listeners cannot have one address. */
+function samePlaces(
+  field: "egress" | "ingress",
+  listeners: readonly {
+    readonly port?: { readonly number: number } | undefined;
+    readonly bind?: string | undefined;
+  }[],
+): FieldProblem[] {
+  const seen = new Set<string>();
+  return listeners.flatMap(({ port, bind = "" }, index) => {
+    if (port === undefined) return [];
+    const place = `${bind}:${port.number}`;
+    if (seen.has(place))
+      return [
+        {
+          path: [field, index, "port"],
+          why: `port ${port.number} is given twice`,
+          hint: "write one entry for it, or give them other addresses to bind",
+        },
+      ];
+    seen.add(place);
+    return [];
+  });
 }
