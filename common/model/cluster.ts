@@ -25,6 +25,8 @@ export interface Cluster {
   /** Absent: plain text. */
   readonly tls?: ClientTls;
   /** Automatic mutual TLS: for endpoints whose `tlsMode` says that they can; the others are spoken to in plain text. Not beside `tls`. */
+  /** Absent: "http1". */
+  readonly protocol?: UpstreamProtocol;
   readonly mutualTls?: ClientTls;
   /** The DestinationRule that shaped it, else the resource that made the service. */
   readonly source?: Source;
@@ -32,6 +34,12 @@ export interface Cluster {
   readonly service?: ServiceName;
   readonly subset?: string;
 }
+/**
+ * What requests to the endpoints are spoken in. `http2`: with prior knowledge in plain text, by ALPN over TLS, where a server that agrees
+ * on HTTP/1.1 gets that. `client`: what each request's client spoke (Envoy's use_downstream_protocol_config).
+ */
+export type UpstreamProtocol = "http1" | "http2" | "client";
+
 
 /**
  * `eds`: endpoints arrive by EDS under the cluster's own name. `static`: `endpoints` are addresses.

@@ -18,6 +18,18 @@ export interface ConnectionPool {
   /** ms after which a connection takes no further request. */
   readonly maxConnectionDurationMs?: number;
   readonly tcpKeepalive?: TcpKeepalive;
+  /** Requests at a time on one HTTP/2 connection, when the server allows more. */
+  readonly maxConcurrentStreams?: number;
+  /** When an HTTP/2 server that owes answers is asked whether it still lives. */
+  readonly http2Keepalive?: Http2Keepalive;
+}
+
+/** PING frames (Envoy's connection_keepalive). */
+export interface Http2Keepalive {
+  /** ms of silence before a PING. */
+  readonly intervalMs: number;
+  /** ms that the answer may take. */
+  readonly timeoutMs: number;
 }
 
 /** When the kernel asks a silent peer whether it still lives; what is absent is the kernel's own. */

@@ -2,22 +2,23 @@ import type { Cluster } from "../model/cluster.ts";
 import type { ConnectionPool, RetryBudget, TcpKeepalive } from "../model/connection-pool.ts";
 import type { HealthCheck } from "../model/health-check.ts";
 import type { OutlierDetection } from "../model/outlier-detection.ts";
-import messages from "./generated/messages.js";
+import type messages from "./generated/messages.js";
 import { fromHealthCheck, toHealthCheck } from "./health-check.ts";
+import { fromHttpOptions, toHttpOptions } from "./http-options.ts";
 import type { Reading } from "./wire.ts";
-import { decodeMessage, fromDuration, packAny, toDuration } from "./wire.ts";
+import { fromDuration, toDuration } from "./wire.ts";
 
 type WireCluster = messages.envoy.config.cluster.v3.Cluster;
 type WireOutlierDetection = messages.envoy.config.cluster.v3.OutlierDetection;
 type Thresholds = messages.envoy.config.cluster.v3.CircuitBreakers.Thresholds;
 
-const HttpOptionsCodec = messages.envoy.extensions.upstreams.http.v3.HttpProtocolOptions;
-const httpOptionsType = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
-
 /** Istio writes this for "no limit"; Envoy without a number has 1024. */
 const noLimit = 2 ** 32 - 1;
 
-type Policy = Pick<Cluster, "connectionPool" | "outlierDetection" | "healthCheck" | "retryBudget">;
+type Policy = Pick<
+  Cluster,
+  "connectionPool" | "outlierDetection" | "healthCheck" | "retryBudget" | "protocol"
+>;
 
 /** The fields of a cluster that hold its pool limits, retry budget, outlier detection and health check. */
 export function toClusterPolicy(policy: Policy): WireCluster {
@@ -27,7 +28,10 @@ export function toClusterPolicy(policy: Policy): WireCluster {
     ...(connectionPool || retryBudget
       ? { circuitBreakers: { thresholds: [toThresholds(connectionPool ?? {}, retryBudget)] } }
       : {}),
-    ...(connectionPool && toConnectionFields(connectionPool)),
+    ...toHttpOptions(policy),
+    ...(connectionPool?.tcpKeepalive && {
+      upstreamConnectionOptions: { tcpKeepalive: toKeepalive(connectionPool.tcpKeepalive) },
+    }),
     ...(outlierDetection && {
       outlierDetection: {
         ...toOutlierDetection(outlierDetection),
@@ -44,11 +48,13 @@ export function toClusterPolicy(policy: Policy): WireCluster {
 }
 
 export function fromClusterPolicy(message: WireCluster, reading: Reading): Policy {
-  const connectionPool = fromConnectionPool(message, reading);
+  const { protocol, pool } = fromHttpOptions(message, reading);
+  const connectionPool = fromConnectionPool(message, pool);
   const retryBudget = fromRetryBudget(defaultThresholds(message));
   const panicPercent = message.commonLbConfig?.healthyPanicThreshold?.value ?? defaultPanicPercent;
   const healthCheck = readHealthCheck(message, panicPercent, reading);
   return {
+    ...(protocol && { protocol }),
     ...(connectionPool && { connectionPool }),
     ...(retryBudget && { retryBudget }),
     ...(message.outlierDetection && {
@@ -90,30 +96,6 @@ function toThresholds(pool: ConnectionPool, budget: RetryBudget | undefined): Th
   };
 }
 
-function toConnectionFields(pool: ConnectionPool): WireCluster {
-  const { idleTimeoutMs, maxConnectionDurationMs, maxRequestsPerConnection, tcpKeepalive } = pool;
-  const common = {
-    ...(idleTimeoutMs === undefined ? {} : { idleTimeout: toDuration(idleTimeoutMs) }),
-    ...(maxConnectionDurationMs === undefined
-      ? {}
-      : { maxConnectionDuration: toDuration(maxConnectionDurationMs) }),
-    ...(maxRequestsPerConnection === undefined
-      ? {}
-      : { maxRequestsPerConnection: { value: maxRequestsPerConnection } }),
-  };
-  const options = { commonHttpProtocolOptions: common, explicitHttpConfig: { httpProtocolOptions: {} } };
-  return {
-    ...(Object.keys(common).length === 0
-      ? {}
-      : {
-          typedExtensionProtocolOptions: {
-            [httpOptionsType]: packAny(httpOptionsType, HttpOptionsCodec, options),
-          },
-        }),
-    ...(tcpKeepalive && { upstreamConnectionOptions: { tcpKeepalive: toKeepalive(tcpKeepalive) } }),
-  };
-}
-
 function toKeepalive({ probes, timeSeconds, intervalSeconds }: TcpKeepalive) {
   return {
     ...(probes === undefined ? {} : { keepaliveProbes: { value: probes } }),
@@ -123,23 +105,15 @@ function toKeepalive({ probes, timeSeconds, intervalSeconds }: TcpKeepalive) {
 }
 
 /** Undefined when the cluster says nothing of it. */
-function fromConnectionPool(message: WireCluster, reading: Reading): ConnectionPool | undefined {
+function fromConnectionPool(message: WireCluster, http: ConnectionPool): ConnectionPool | undefined {
   const thresholds = defaultThresholds(message);
-  const packed = message.typedExtensionProtocolOptions?.[httpOptionsType];
-  const path = `typedExtensionProtocolOptions["${httpOptionsType}"]`;
-  const options = packed && decodeMessage(HttpOptionsCodec, packed.value ?? new Uint8Array(), path, reading);
-  const common = options?.commonHttpProtocolOptions;
   const keepalive = message.upstreamConnectionOptions?.tcpKeepalive;
   const pool: ConnectionPool = {
     ...limit("maxConnections", thresholds?.maxConnections?.value),
     ...limit("maxPendingRequests", thresholds?.maxPendingRequests?.value),
     ...limit("maxRequests", thresholds?.maxRequests?.value),
     ...limit("maxRetries", thresholds?.maxRetries?.value),
-    ...limit("maxRequestsPerConnection", common?.maxRequestsPerConnection?.value || undefined),
-    ...(common?.idleTimeout ? { idleTimeoutMs: fromDuration(common.idleTimeout) } : {}),
-    ...(common?.maxConnectionDuration
-      ? { maxConnectionDurationMs: fromDuration(common.maxConnectionDuration) }
-      : {}),
+    ...http,
     ...(keepalive ? { tcpKeepalive: fromKeepalive(keepalive) } : {}),
   };
   return Object.keys(pool).length > 0 ? pool : undefined;

@@ -1,7 +1,8 @@
-import type { Cluster, ClusterDiscovery } from "../../common/model/cluster.ts";
+import type { Cluster, ClusterDiscovery, UpstreamProtocol } from "../../common/model/cluster.ts";
 import { clusterName } from "../../common/model/cluster.ts";
 import type { Endpoint, EndpointSet } from "../../common/model/endpoint.ts";
 import type { HealthProbe } from "../../common/model/health-check.ts";
+import type { ServiceProtocol } from "../../common/model/service.ts";
 import type { ClientTls } from "../../common/model/tls.ts";
 import { hasLabels, isResolved } from "../snapshot/endpoints.ts";
 import { tcpFaultOf } from "../snapshot/faults.ts";
@@ -75,14 +76,29 @@ export function serviceClusters(
 }
 
 /** The app behind a sidecar. `service` is whose metrics its requests count for. */
-export function inboundCluster(app: Endpoint, service: MeshService | undefined): Cluster {
+export function inboundCluster(
+  app: Endpoint,
+  service: MeshService | undefined,
+  protocol?: ServiceProtocol,
+): Cluster {
   return {
     name: clusterName("inbound", app.port, "", ""),
     discovery: { kind: "static", endpoints: [app] },
     loadBalancer: { kind: "round-robin" },
     connectTimeoutMs: defaultConnectTimeoutMs,
+    ...upstreamProtocol(protocol, undefined),
     ...(service && { service: serviceName(service), source: service.source }),
   };
+}
+
+/** Ports that speak HTTP/2 are spoken to so, whatever a rule says of upgrades; nothing overrules what is no HTTP. */
+function upstreamProtocol(
+  port: ServiceProtocol | undefined,
+  overruling: UpstreamProtocol | undefined,
+): Pick<Cluster, "protocol"> {
+  const isHttp2 = port === "http2" || port === "grpc" || port === "grpc-web";
+  if (overruling !== undefined && (isHttp2 || port === "http")) return { protocol: overruling };
+  return isHttp2 ? { protocol: "http2" } : {};
 }
 
 function makeCluster(
@@ -107,6 +123,7 @@ function makeCluster(
   const endpoints = locality ? placeEndpoints(open, locality, vantage) : open;
   const {
     connectTimeoutMs = defaultConnectTimeoutMs,
+    protocol: overruling,
     tcpIdleTimeoutMs: _i,
     ...pool
   } = policy.connectionPool ?? {};
@@ -128,6 +145,7 @@ function makeCluster(
     // Whoever names an address gets that one, well or not, as in Envoy.
     ...(discovery.kind !== "original-dst" && health),
     ...(policy.tls && policy.tls !== "disable" && { tls: withServerName(policy.tls, service) }),
+    ...upstreamProtocol(service.ports.find(({ number }) => number === port)?.protocol, overruling),
     ...(policy.retryBudget && { retryBudget: policy.retryBudget }),
     ...(tcpFault && { tcpFault }),
     source: subset?.source ?? rule?.source ?? service.source,

@@ -4,8 +4,7 @@ import type { Balanced } from "./balancers/index.ts";
 import type { LatencyAverage } from "./balancers/latency-average.ts";
 import { HealthRecord } from "./health/health-record.ts";
 import { OutlierRecord } from "./health/outlier.ts";
-import type { PoolParts } from "./pool.ts";
-import { Pool } from "./pool.ts";
+import type { RequestPool } from "./request-pool.ts";
 
 /** One endpoint at run time: what config says of it, and what happens there now. Outlives updates that keep its address. */
 export class EndpointState implements Balanced {
@@ -15,16 +14,16 @@ export class EndpointState implements Balanced {
   eligibleSince = Number.POSITIVE_INFINITY;
   /** Kept only while its cluster balances by response time. */
   latency: LatencyAverage | undefined = undefined;
-  readonly pool: Pool;
+  readonly pool: RequestPool;
   readonly outlier = new OutlierRecord();
   readonly health = new HealthRecord();
   #endpoint: Endpoint;
   #host: UpstreamHost;
 
-  constructor(endpoint: Endpoint, pool: PoolParts) {
+  constructor(endpoint: Endpoint, pool: RequestPool) {
     this.#endpoint = endpoint;
     this.#host = hostOf(endpoint);
-    this.pool = new Pool(pool);
+    this.pool = pool;
   }
 
   get endpoint(): Endpoint {

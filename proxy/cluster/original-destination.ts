@@ -1,10 +1,12 @@
 import { isIP } from "node:net";
 import type { CancelTimer } from "../../common/base/clock.ts";
+import type { Cluster, UpstreamProtocol } from "../../common/model/cluster.ts";
 import type { ClientTls } from "../../common/model/tls.ts";
 import { meshError } from "../errors.ts";
 import type { Exchange } from "../http/exchange.ts";
 import { EndpointState, endpointKey } from "./endpoint-state.ts";
 import type { ClusterLoad } from "./load.ts";
+import { createPool } from "./request-pool.ts";
 import type { ClusterParts } from "./upstream-cluster.ts";
 
 /**
@@ -16,6 +18,7 @@ export class OriginalDestination {
   readonly #connectTimeoutMs: () => number;
   readonly #load: ClusterLoad;
   readonly #tls: ClientTls | undefined;
+  readonly #protocol: UpstreamProtocol;
   readonly #port: number | undefined;
   readonly #byAuthority = new Map<string, Found>();
   readonly #endpoints = new Map<string, EndpointState>();
@@ -25,10 +28,11 @@ export class OriginalDestination {
     parts: ClusterParts,
     connectTimeoutMs: () => number,
     load: ClusterLoad,
-    tls: ClientTls | undefined,
+    { tls, protocol = "http1" }: Pick<Cluster, "tls" | "protocol">,
     port: number | undefined,
   ) {
     this.#tls = tls;
+    this.#protocol = protocol;
     this.#port = port;
     this.#parts = parts;
     this.#connectTimeoutMs = connectTimeoutMs;
@@ -86,16 +90,17 @@ export class OriginalDestination {
     const known = this.#endpoints.get(key);
     if (known !== undefined) return known;
     const { connect, pool, clock } = this.#parts;
-    const state = new EndpointState(
-      { address, port, weight: 1, health: "healthy" },
-      {
-        connect: () =>
-          connect({ host: address, port }, this.#connectTimeoutMs(), this.#load.limits.tcpKeepalive, tls),
-        load: this.#load,
-        settings: pool,
-        clock,
+    const pooled = createPool(this.#protocol, {
+      connect: (protocol) => {
+        const { tcpKeepalive, http2Keepalive } = this.#load.limits;
+        const http2 = protocol === "http2" ? { keepalive: http2Keepalive } : undefined;
+        return connect({ host: address, port }, this.#connectTimeoutMs(), tcpKeepalive, tls, http2);
       },
-    );
+      load: this.#load,
+      settings: pool,
+      clock,
+    });
+    const state = new EndpointState({ address, port, weight: 1, health: "healthy" }, pooled);
     this.#endpoints.set(key, state);
     return state;
   }

@@ -4,6 +4,7 @@ import { meshError, toMeshError } from "../errors.ts";
 import type { ClientConnection } from "../http/client-connection.ts";
 import type { Exchange, Response } from "../http/exchange.ts";
 import { ClusterLoad } from "./load.ts";
+import type { RequestPool } from "./request-pool.ts";
 
 export interface PoolSettings {
   /** Connections to one endpoint, opening ones included. */
@@ -24,7 +25,8 @@ export const defaultPoolSettings: PoolSettings = Object.freeze({
 });
 
 export interface PoolParts {
-  readonly connect: () => Promise<ClientConnection>;
+  /** Opens a connection that speaks what is asked for, or HTTP/1.1 where ALPN comes to that. */
+  readonly connect: (protocol: "http1" | "http2") => Promise<ClientConnection>;
   /** Shared by all pools of a cluster; its limits come before the settings'. */
   readonly load?: ClusterLoad;
   readonly settings: PoolSettings;
@@ -35,7 +37,7 @@ export interface PoolParts {
  * The connections to one endpoint, for codecs that carry one exchange at a time. A connection is in exactly one of three places: idle
  * here, lent to an exchange, or gone. It is never handed out when its codec says that it has no capacity.
  */
-export class Pool {
+export class Pool implements RequestPool {
   /** Requests at this endpoint: lent connections (tunnels too) and requests waiting for one. */
   active = 0;
   /** Connections that are open now, and since the beginning. */
@@ -43,7 +45,7 @@ export class Pool {
   opened = 0;
   connectFailures = 0;
 
-  readonly #connect: () => Promise<ClientConnection>;
+  readonly #connect: PoolParts["connect"];
   readonly #settings: PoolSettings;
   readonly #clock: Clock;
   readonly #load: ClusterLoad;
@@ -163,7 +165,7 @@ export class Pool {
     while (this.#opening < this.#waiting.length && this.#mayOpen()) {
       this.#opening++;
       this.#load.connections++;
-      this.#connect().then(this.#onOpened, this.#onConnectFailed);
+      this.#connect("http1").then(this.#onOpened, this.#onConnectFailed);
     }
   }
 

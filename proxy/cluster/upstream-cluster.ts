@@ -22,6 +22,7 @@ import { ClusterLoad } from "./load.ts";
 import { OriginalDestination } from "./original-destination.ts";
 import type { PoolSettings } from "./pool.ts";
 import type { AddressResolver } from "./resolver.ts";
+import { createPool } from "./request-pool.ts";
 
 /** What every cluster of a proxy uses. */
 export interface ClusterParts {
@@ -130,7 +131,8 @@ export class UpstreamCluster {
     if (!isDeepStrictEqual(before?.healthCheck, config.healthCheck)) this.#checkHealth(config.healthCheck);
     const { discovery } = config;
     if (before !== undefined && before.discovery.kind !== discovery.kind) this.#forgetDiscovery();
-    else if (!isDeepStrictEqual(before?.tls, config.tls)) this.#reconnect();
+    else if (!isDeepStrictEqual(before?.tls, config.tls) || before?.protocol !== config.protocol)
+      this.#reconnect();
     if (discovery.kind === "static") this.setEndpoints(discovery.endpoints);
     else if (discovery.kind === "dns") this.#follow(discovery, before);
     else if (discovery.kind === "original-dst") {
@@ -138,7 +140,7 @@ export class UpstreamCluster {
         this.#parts,
         () => this.#connectTimeoutMs(),
         this.load,
-        config.tls,
+        config,
         servicePort(this.name),
       );
       this.#isWarm = true;

@@ -19,7 +19,10 @@ export interface ClientConnection {
   send(exchange: Exchange): Promise<Response>;
   /** Pool's: called when capacity rises from 0 to something, with the connection ready for the next exchange. */
   onAvailable: (() => void) | undefined;
-  /** Pool's: called when an exchange of a multiplexed connection is over, before `onAvailable`; not after `onClose`. */
+  /**
+   * Pool's, on multiplexed connections: called once for each `send`, when its exchange is over or was refused, before `onAvailable`; not
+   * after `onClose`, which ends all.
+   */
   onEnded: (() => void) | undefined;
   /** Pool's: called once when the connection can never be used again. */
   onClose: (() => void) | undefined;

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import { isIP } from "node:net";
-import type { PeerCertificate, SecureContext } from "node:tls";
+import type { PeerCertificate, SecureContext, TLSSocket } from "node:tls";
 import { checkServerIdentity, createSecureContext, connect as startTls } from "node:tls";
 import type { Clock } from "../../common/base/clock.ts";
 import type { ClientTls } from "../../common/model/tls.ts";
@@ -37,7 +37,7 @@ export class TlsClient {
     tls: ClientTls,
     name: string,
     protocols: readonly string[] = ["http/1.1"],
-  ): Promise<Socket> {
+  ): Promise<TLSSocket> {
     const begin = this.#clock.monotonic();
     const context = await this.#contextOf(tls).catch((cause: unknown) => {
       throw meshError("connect_failed", "tls_files", cause);
@@ -54,7 +54,7 @@ export class TlsClient {
     name: string,
     timeoutMs: number,
     protocols: readonly string[],
-  ): Promise<Socket> {
+  ): Promise<TLSSocket> {
     return new Promise((resolve, reject) => {
       const socket = startTls({
         socket: raw,

@@ -1,5 +1,11 @@
 import { z } from "zod";
-import type { ConnectionPool, RetryBudget, TcpKeepalive } from "../../../common/model/connection-pool.ts";
+import type { UpstreamProtocol } from "../../../common/model/cluster.ts";
+import type {
+  ConnectionPool,
+  Http2Keepalive,
+  RetryBudget,
+  TcpKeepalive,
+} from "../../../common/model/connection-pool.ts";
 import { defaultRetryBudget } from "../../../common/model/connection-pool.ts";
 import { durationField, durationMs } from "../fields/duration.ts";
 import { notYet } from "../fields/not-yet.ts";
@@ -46,15 +52,28 @@ export const connectionPoolField = z.strictObject({
         ),
       h2UpgradePolicy: z
         .enum(["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"])
-        .superRefine((value, context) => {
-          if (value !== "UPGRADE") return;
-          const params = { hint: "remove it; HTTP/2 to endpoints comes later" };
-          context.addIssue({ code: "custom", message: "UPGRADE is not supported yet", params });
+        .optional()
+        .describe(
+          "UPGRADE: requests are sent as HTTP/2 to ports that speak HTTP/1.1, too. Default: only to HTTP2 and GRPC ports.",
+        ),
+      useClientProtocol: z
+        .boolean()
+        .optional()
+        .describe(
+          "Each request is sent in the version of HTTP that its client spoke; no upgrade applies then.",
+        ),
+      maxConcurrentStreams: limitField.describe(
+        "Requests at a time on one HTTP/2 connection. Default: what the server allows.",
+      ),
+      http2KeepAlive: z
+        .strictObject({
+          interval: durationField(1)
+            .optional()
+            .describe("Silence, while answers are awaited, before a PING; default 30s."),
+          timeout: durationField(1).optional().describe("That the answer to a PING may take; default 10s."),
         })
-        .optional(),
-      useClientProtocol: notYet(),
-      maxConcurrentStreams: notYet(),
-      http2KeepAlive: notYet(),
+        .optional()
+        .describe("HTTP/2 connections that do not answer are given up."),
     })
     .optional(),
 });
@@ -77,6 +96,8 @@ export interface CompiledConnectionPool extends ConnectionPool {
   readonly connectTimeoutMs?: number;
   /** For TCP; belongs to the chains that send to the cluster. */
   readonly tcpIdleTimeoutMs?: number;
+  /** What the port's own protocol is overruled by. */
+  readonly protocol?: UpstreamProtocol;
 }
 
 export function compileConnectionPool({
@@ -94,6 +115,26 @@ export function compileConnectionPool({
     ...present("tcpIdleTimeoutMs", durationMs(tcp?.idleTimeout)),
     ...present("maxConnectionDurationMs", durationMs(tcp?.maxConnectionDuration)),
     ...present("tcpKeepalive", tcp?.tcpKeepalive && compileKeepalive(tcp.tcpKeepalive)),
+    ...present("maxConcurrentStreams", http?.maxConcurrentStreams || undefined),
+    ...present("http2Keepalive", http?.http2KeepAlive && compileHttp2Keepalive(http.http2KeepAlive)),
+    ...present("protocol", overrulingProtocol(http)),
+  };
+}
+
+function overrulingProtocol(
+  http: { h2UpgradePolicy?: string | undefined; useClientProtocol?: boolean | undefined } | undefined,
+): UpstreamProtocol | undefined {
+  if (http?.useClientProtocol) return "client";
+  return http?.h2UpgradePolicy === "UPGRADE" ? "http2" : undefined;
+}
+
+function compileHttp2Keepalive(input: {
+  interval?: string | undefined;
+  timeout?: string | undefined;
+}): Http2Keepalive {
+  return {
+    intervalMs: durationMs(input.interval) ?? 30_000,
+    timeoutMs: durationMs(input.timeout) ?? 10_000,
   };
 }
 

@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import type { Clock } from "../../../common/base/clock.ts";
+import type { MeshError } from "../../errors.ts";
 import { meshError } from "../../errors.ts";
 import type { ClientConnection } from "../client-connection.ts";
 import type { Exchange, Response } from "../exchange.ts";
@@ -33,7 +34,7 @@ export class Http2ClientConnection implements ClientConnection, SessionOwner {
   #idleEndedAt = 0;
   #awaitsPing = false;
   /** Upgrades wait for the server's word on whether it takes them. */
-  #whenSettled: (() => void)[] = [];
+  readonly #unsettled = new Map<Exchange, (answer: Promise<Response>) => void>();
 
   constructor(socket: Socket, clock: Clock, settings: Http2ClientSettings) {
     this.#socket = socket;
@@ -75,13 +76,13 @@ export class Http2ClientConnection implements ClientConnection, SessionOwner {
 
   send(exchange: Exchange): Promise<Response> {
     if (this.capacity === 0)
-      return Promise.reject(meshError("reset_before_request", "connection_not_available"));
+      return this.#refuse(meshError("reset_before_request", "connection_not_available"));
     const session = this.#session;
     if (exchange.upgrade !== undefined && !session.hasSettings) return this.#sendWhenSettled(exchange);
     if (exchange.upgrade !== undefined && !session.peer.enableConnectProtocol)
-      return Promise.reject(meshError("upstream_protocol_error", "http2.extended_connect_not_supported"));
+      return this.#refuse(meshError("upstream_protocol_error", "http2.extended_connect_not_supported"));
     if (unsafeTarget.test(exchange.path) || unsafeTarget.test(exchange.authority))
-      return Promise.reject(meshError("internal", "http2.unsafe_request_line"));
+      return this.#refuse(meshError("internal", "http2.unsafe_request_line"));
     const id = this.#nextId;
     this.#nextId += 2;
     if (this.#nextId > maxUint31 - 2) this.#phase = "leaving";
@@ -103,14 +104,22 @@ export class Http2ClientConnection implements ClientConnection, SessionOwner {
     this.#lost(undefined);
   }
 
+  /** No stream came of it; the pool hears of its end all the same. */
+  #refuse(cause: MeshError): Promise<Response> {
+    queueMicrotask(() => {
+      if (this.#phase !== "closed") this.onEnded?.();
+    });
+    return Promise.reject(cause);
+  }
+
   #sendWhenSettled(exchange: Exchange): Promise<Response> {
-    return new Promise((resolve, reject) => {
-      exchange.whenCancelled(reject);
-      this.#whenSettled.push(() => {
-        if (exchange.cancelCause !== undefined) return;
-        exchange.whenCancelled(undefined);
-        resolve(this.send(exchange));
-      });
+    return new Promise((resolve) => {
+      const give = (answer: Promise<Response>): void => {
+        this.#unsettled.delete(exchange);
+        resolve(answer);
+      };
+      this.#unsettled.set(exchange, give);
+      exchange.whenCancelled((cause) => give(this.#refuse(cause)));
     });
   }
 
@@ -133,7 +142,10 @@ export class Http2ClientConnection implements ClientConnection, SessionOwner {
   }
 
   settingsRead(): void {
-    for (const run of this.#whenSettled.splice(0)) run();
+    for (const [exchange, give] of this.#unsettled) {
+      exchange.whenCancelled(undefined);
+      give(this.send(exchange));
+    }
     if (this.capacity > 0) this.onAvailable?.();
   }
 
@@ -182,16 +194,16 @@ export class Http2ClientConnection implements ClientConnection, SessionOwner {
     this.#socket.destroy();
   }
 
-  #end(cause: ReturnType<typeof meshError> | undefined): void {
+  #end(cause: MeshError | undefined): void {
     this.#phase = "closed";
     this.#deadline.stop();
     this.#session.isClosed = true;
     this.#session.output.close();
-    this.#whenSettled = [];
+    const lost = cause ?? meshError("upstream_reset", "connection_closed");
+    for (const give of this.#unsettled.values()) give(Promise.reject(lost));
     const streams = [...this.#session.streams.values()];
     for (const stream of streams) {
-      if (stream instanceof ClientStream)
-        stream.lost(cause ?? meshError("upstream_reset", "connection_closed"), this.#heardAt);
+      if (stream instanceof ClientStream) stream.lost(lost, this.#heardAt);
     }
     this.onClose?.();
   }
