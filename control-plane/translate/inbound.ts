@@ -1,4 +1,5 @@
 import type { Cluster } from "../../common/model/cluster.ts";
+import { clusterName } from "../../common/model/cluster.ts";
 import type { Endpoint, Labels } from "../../common/model/endpoint.ts";
 import type { Listener } from "../../common/model/listener.ts";
 import type { ProxyNode } from "../../common/model/node.ts";
@@ -9,9 +10,10 @@ import type { ServiceProtocol } from "../../common/model/service.ts";
 import { hasLabels } from "../snapshot/endpoints.ts";
 import { inboundLimits } from "../snapshot/rate-limits.ts";
 import { reuse } from "../snapshot/reuse.ts";
-import type { MeshService, Snapshot } from "../snapshot/snapshot.ts";
+import { sidecarFor } from "../snapshot/sidecars.ts";
+import type { IngressListener, MeshService, Snapshot } from "../snapshot/snapshot.ts";
 import { inboundCluster } from "./clusters.ts";
-import { forwardTo } from "./routes.ts";
+import { forwardTo, isHttp } from "./routes.ts";
 
 export interface Inbound {
   readonly listener: Listener;
@@ -56,6 +58,58 @@ function protocolAt(snapshot: Snapshot, service: MeshService, address: string): 
   return ports.find(({ number }) =>
     byPort?.get(number)?.some((endpoint) => `${endpoint.address}:${endpoint.port}` === address),
   )?.protocol;
+}
+
+const madeIngress = new WeakMap<IngressListener, WeakMap<ProxyNode, Inbound>>();
+
+/** The ports that the workload's Sidecar opens for what comes in (Istio's ingress). */
+export function ingressListeners(snapshot: Snapshot, node: ProxyNode): readonly Inbound[] {
+  const sidecar = sidecarFor(snapshot, node);
+  return (sidecar?.ingress ?? []).map((asked) => {
+    const known = madeIngress.get(asked) ?? new WeakMap<ProxyNode, Inbound>();
+    madeIngress.set(asked, known);
+    const service = serviceBehind(snapshot, node);
+    const limits = inboundLimits(snapshot.rateLimits, node, service?.hostname);
+    const translated = reuse(known.get(node), [service, ...limits], () =>
+      ingressListener(node, asked, service, limits),
+    );
+    known.set(node, translated);
+    return translated;
+  });
+}
+
+function ingressListener(
+  node: ProxyNode,
+  asked: IngressListener,
+  service: MeshService | undefined,
+  limits: readonly RateLimitRule[],
+): Inbound {
+  const { name, namespace, serviceAccount, labels, bindings } = node;
+  const captures =
+    asked.capture === "iptables" || (asked.capture === "default" && bindings.captures === true);
+  const address = asked.bind ?? (captures ? "0.0.0.0" : (bindings.inbound?.host ?? "0.0.0.0"));
+  const isAny = asked.endpoint.host === "0.0.0.0" || asked.endpoint.host === "::";
+  const host = isAny ? (bindings.app?.host ?? bindings.inbound?.host ?? "127.0.0.1") : asked.endpoint.host;
+  const endpoint: Endpoint = {
+    address: host,
+    port: asked.endpoint.port,
+    weight: 1,
+    health: "healthy",
+    workload: { name, namespace, serviceAccount, labels },
+  };
+  // Named by the port that is asked for: two listeners may lead to one port of the workload.
+  const cluster = { ...inboundCluster(endpoint, service), name: clusterName("inbound", asked.port, "", "") };
+  const listenerName = `inbound_${address}_${asked.port}`;
+  const http = inboundListener(address, asked.port, cluster, limits);
+  const tcp = { statPrefix: cluster.name, destinations: [{ cluster: cluster.name, weight: 1 }] };
+  const listener: Listener = {
+    ...http,
+    name: listenerName,
+    ...(captures ? { bindsPort: false as const } : {}),
+    ...(isHttp(asked) ? {} : { filterChains: [{ name: cluster.name, source: asked.source, tcp }] }),
+    source: asked.source,
+  };
+  return { cluster, listener };
 }
 
 function inboundListener(
