@@ -4,6 +4,7 @@ import { useBuiltWeft } from "./peers/weft.ts";
 import type { HopResult } from "./scenarios/hop.ts";
 import { hop, hopPeers } from "./scenarios/hop.ts";
 import { printHop } from "./scenarios/hop-table.ts";
+import { memory, printMemory } from "./scenarios/memory.ts";
 import { printPush, push } from "./scenarios/push.ts";
 import { printReport } from "./scenarios/report.ts";
 import { printStart, start } from "./scenarios/start.ts";
@@ -17,6 +18,7 @@ const usage = `npm run bench -- SCENARIO [options]
   hop      one HTTP/1.1 hop: Weft beside Envoy, HAProxy, nginx, http-proxy and no proxy
   start    time to load the xDS types, and from a sidecar's start to its first request
   report   both, beside the budgets: the page docs/benchmarks.md
+  memory   what services cost a sidecar that does not use them, on demand and not
   push     a rule or an endpoint changes: until the last proxy has it, and what it costs
 
   --rounds N         rounds per peer; medians are printed (3)
@@ -25,7 +27,7 @@ const usage = `npm run bench -- SCENARIO [options]
   --body BYTES       size of the response body (100)
   --peers a,b        only these: ${hopPeers.map(({ name }) => name).join(", ")}
   --tools KIND       what carries the load: debian (wrk and nginx, installed when missing) or node (debian)
-  --proxies N        of push: connected proxies (200)
+  --proxies N        of push and memory: connected proxies (200)
   --services N       of push: services, each with 10 endpoints (1000)
   --profile FOLDER   of push: where the control plane's CPU profile goes
   --rate R           requests/s at which latency is measured (1000)
@@ -62,6 +64,7 @@ interface Outcome {
 /** Every scenario; one line each. */
 const scenarios: Readonly<Record<string, (flags: Flags) => Promise<Outcome>>> = {
   hop: runHop,
+  memory: runMemory,
   push: runPush,
   start: runStart,
   report: runReport,
@@ -163,6 +166,11 @@ async function runReport(flags: Flags): Promise<Outcome> {
 async function runStart(flags: Flags): Promise<Outcome> {
   const result = await start(flags);
   return { result, text: printStart(result) };
+}
+
+async function runMemory({ rounds, proxies, say }: Flags): Promise<Outcome> {
+  const result = await memory({ rounds, unused: [10, 500, 2_000], requests: 5_000, proxies, say });
+  return { result, text: printMemory(result) };
 }
 
 async function runPush({ proxies, services, profile, say }: Flags): Promise<Outcome> {

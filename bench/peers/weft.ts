@@ -76,8 +76,8 @@ export async function startControlPlane(
   return { xds, http, folder, pid: child.pid, stop: () => child.stop() };
 }
 
-/** A sidecar, resolved when a request through it is answered. */
-export async function startSidecar(xds: number): Promise<Peer> {
+/** A sidecar, resolved when a request through it is answered. `options`: more of `weft proxy`'s. */
+export async function startSidecar(xds: number, options: readonly string[] = []): Promise<Peer> {
   const [port, admin] = [await freePort(), await freePort()];
   const child = startWeft(proxyCore, [
     "proxy",
@@ -99,6 +99,7 @@ export async function startSidecar(xds: number): Promise<Peer> {
       "--admin",
       `127.0.0.1:${admin}`,
     ],
+    ...options,
   ]);
   await untilStatus(200, { port, path: benchPath, host: benchHost }, child);
   return { port, pid: child.pid, stop: () => child.stop() };

@@ -1,12 +1,9 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as wait } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import type { BenchControlPlane } from "../peers/weft.ts";
 import { startControlPlane } from "../peers/weft.ts";
-import type { Child } from "../support/children.ts";
-import { startChild } from "../support/children.ts";
-import { loadCore, proxyCore } from "../support/cores.ts";
+import { proxyCore } from "../support/cores.ts";
+import { Fleet } from "../support/fleet.ts";
 import { processUsage } from "../support/process-usage.ts";
 import { removeScratch } from "../support/scratch.ts";
 import { percentile } from "../support/statistics.ts";
@@ -44,19 +41,13 @@ export interface PushRow {
   readonly bytesPerProxy: number;
 }
 
-const loadProgram = fileURLToPath(new URL("../support/ads-load.ts", import.meta.url));
-/** Streams in one process. */
-const streamsPerProcess = 500;
-/** ms that all of it may take, whatever hangs. */
-const limitMs = (proxies: number) => 30_000 + proxies * 150;
-
 /** How long a change takes to reach every proxy, and what it costs. Nothing is left behind. */
 export async function push(options: PushOptions): Promise<PushResult> {
   const { proxies, services, endpoints, changes, say } = options;
   say(`a control plane with ${services} services of ${endpoints} endpoints`);
   const profile = options.profile ? ["--cpu-prof", `--cpu-prof-dir=${options.profile}`] : [];
   const plane = await startControlPlane(mesh(services, endpoints), { core: proxyCore, nodeArgs: profile });
-  const fleet = new Fleet(plane.xds, proxies);
+  const fleet = new Fleet(plane.xds, proxies, undefined);
   try {
     say(`${proxies} proxies`);
     const startedAt = now();
@@ -107,78 +98,6 @@ export async function push(options: PushOptions): Promise<PushResult> {
   }
 }
 
-interface Step {
-  readonly what: string;
-  readonly round: number;
-  readonly atMs: number;
-  readonly bytes: number;
-}
-
-/** The processes that hold the proxies' streams. */
-class Fleet {
-  readonly #port: number;
-  readonly #proxies: number;
-  readonly #until: number;
-  readonly #children: Child[] = [];
-
-  constructor(port: number, proxies: number) {
-    this.#port = port;
-    this.#proxies = proxies;
-    this.#until = now() + limitMs(proxies);
-  }
-
-  async start(): Promise<{ readonly atMs: number; readonly bytes: number }> {
-    const opened = this.next("opened");
-    for (let first = 0; first < this.#proxies; first += streamsPerProcess) {
-      const count = Math.min(streamsPerProcess, this.#proxies - first);
-      const args = [
-        loadProgram,
-        "--port",
-        String(this.#port),
-        "--first",
-        String(first),
-        "--count",
-        String(count),
-      ];
-      this.#children.push(startChild(process.execPath, args, { core: loadCore }));
-    }
-    return opened;
-  }
-
-  /** Settles when every proxy has answered a response of a kind that came from now on, not one that was still on its way before. */
-  async next(what: string): Promise<{ readonly atMs: number; readonly bytes: number }> {
-    const since = now();
-    for (;;) {
-      const steps = this.#children.map((child) => stepOf(child, what, since));
-      if (steps.length > 0 && steps.every((step) => step !== undefined)) {
-        return {
-          atMs: Math.max(...steps.map(({ atMs }) => atMs)),
-          bytes: steps.reduce((sum, step) => sum + step.bytes, 0),
-        };
-      }
-      const ended = this.#children.find((child) => !child.isRunning() || child.output().includes('{"ended"'));
-      if (ended) throw new Error(`a proxy lost its stream: ${ended.output().slice(-300)}`);
-      if (now() > this.#until)
-        throw new Error(`not every proxy has answered after ${limitMs(this.#proxies) / 1000} s (${what})`);
-      await wait(5);
-    }
-  }
-
-  async stop(): Promise<void> {
-    await Promise.all(this.#children.map((child) => child.stop()));
-  }
-}
-
-function stepOf(child: Child, what: string, since: number): Step | undefined {
-  const start = `{"what":"${what}",`;
-  return child
-    .output()
-    .split("\n")
-    .filter((text) => text.startsWith(start) && text.endsWith("}"))
-    .map((text) => JSON.parse(text) as Step)
-    .find(({ atMs }) => atMs >= since);
-}
-
 async function applyOver({ http }: BenchControlPlane, text: string): Promise<void> {
   const response = await fetch(`http://127.0.0.1:${http}/resources`, { method: "POST", body: text });
   if (!response.ok) throw new Error(`the control plane answers ${response.status}: ${await response.text()}`);
@@ -189,7 +108,8 @@ function mesh(services: number, endpoints: number): string {
   return [...all, rule(0)].join("---\n");
 }
 
-function service(index: number, endpoints: number): string {
+/** The service `s<index>` with endpoints that nobody calls. */
+export function service(index: number, endpoints: number): string {
   const addresses = Array.from({ length: endpoints }, (_, endpoint) => {
     const address = `10.${index >> 8}.${index & 255}.${endpoint + 1}`;
     return `    - { address: ${address}, labels: { app: s${index}, version: v${(endpoint % 2) + 1} } }\n`;

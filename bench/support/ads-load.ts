@@ -16,10 +16,13 @@ const { values } = parseArgs({
     port: { type: "string", default: "15010" },
     first: { type: "string", default: "0" },
     count: { type: "string", default: "1" },
+    asks: { type: "string" },
   },
 });
 const first = Number(values.first);
 const count = Number(values.count);
+/** The host that each proxy asks for on demand; absent: all get everything. */
+const asked = values.asks;
 /** Responses so far, of all streams together. */
 const rounds = new Map<string, number>();
 let bytes = 0;
@@ -32,6 +35,7 @@ function open(name: string): void {
   const node = {
     ...sidecar(name),
     bindings: { outbound: { host: "127.0.0.1", port: 15_001 }, servers: new Map() },
+    ...(asked !== undefined && { onDemand: true }),
   };
   let hasNamedItself = false;
   let isInStep = false;
@@ -68,18 +72,26 @@ function open(name: string): void {
     if (kind === undefined) return;
     for (const { name: resource, bytes: value } of response.resources)
       bytes += resource.length + value.length;
-    if (kind === "cluster" && response.resources.length + response.removed.length > 0) {
+    if (
+      kind === "cluster" &&
+      asked === undefined &&
+      response.resources.length + response.removed.length > 0
+    ) {
       const names = response.resources
         .map((resource) => resource.name)
         .filter((resource) => resource.includes("|"));
       send("endpoints", names, "", response.removed);
     }
     if (kind === "listener" && !isInStep) send("route-configuration", ["http_proxy"]);
-    if (kind === "route-configuration" && !isInStep) send("virtual-host", ["http_proxy"]);
+    if (kind === "route-configuration" && !isInStep) {
+      send("virtual-host", ["http_proxy", ...(asked === undefined ? [] : [`http_proxy/${asked}`])]);
+    }
     send(kind, [], response.nonce);
     if (isInStep && response.resources.length > 0) note(kind);
     // Endpoints are asked for when clusters come, so their first answer may be the last of all.
-    missing.delete(kind);
+    const host = asked?.replace(/:\d+$/, "") ?? "";
+    if (asked === undefined || response.resources.some((resource) => resource.name.includes(host)))
+      missing.delete(kind);
     if (!isInStep && missing.size === 0) {
       isInStep = true;
       opened += 1;
@@ -87,6 +99,7 @@ function open(name: string): void {
     }
   };
   send("cluster", []);
+  if (asked !== undefined) send("endpoints", ["*"]);
   send("listener", []);
 }
 
