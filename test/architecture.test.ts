@@ -18,6 +18,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
 
   "proxy/errors.ts": [],
   "proxy/net": ["common", "proxy/errors.ts"],
+  "proxy/dns": ["common", "proxy/net"],
   "proxy/http": ["common/base", "common/model", "proxy/errors.ts", "proxy/net"],
   "proxy/filters": ["common", "proxy/http", "proxy/errors.ts"],
   "proxy/cluster": ["common", "proxy/http", "proxy/net", "proxy/errors.ts"],
@@ -130,6 +131,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   "prom-client": ["proxy/telemetry", "control-plane/admin", "control-plane"],
   undici: ["cli"],
   commander: ["cli"],
+  "dns-packet": ["proxy/dns"],
   koffi: ["proxy/net/original-destination.ts"],
   "http-proxy": ["bench/peers"],
 };
