@@ -1,8 +1,8 @@
 import { Command } from "commander";
 import { formatProblem } from "../common/base/problem.ts";
+import type { AppliedView } from "../common/model/mesh-status.ts";
 import { CliError } from "./cli-error.ts";
 import { readCliConfig } from "./config.ts";
-import type { AppliedResource } from "./control-plane-client.ts";
 import { ControlPlaneClient } from "./control-plane-client.ts";
 import { readFiles } from "./read-files.ts";
 import type { WaitOptions } from "./wait-option.ts";
@@ -44,6 +44,6 @@ async function apply(options: ApplyOptions): Promise<void> {
   if (answer.settled !== undefined) process.stdout.write(`${describeSettled(answer.settled)}\n`);
 }
 
-function keyOf({ kind, namespace, name }: AppliedResource): string {
+function keyOf({ kind, namespace, name }: AppliedView): string {
   return `${kind}/${namespace}/${name}`;
 }

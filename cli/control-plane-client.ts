@@ -1,84 +1,23 @@
 import { request } from "undici";
 import type { Problem } from "../common/base/problem.ts";
+import type { AppliedView, ProxyView, ResourceView, SettledView } from "../common/model/mesh-status.ts";
 import type { Source } from "../common/model/source.ts";
 import { CliError, invalidInput, wrongUse } from "./cli-error.ts";
 import type { ExplainAnswer } from "./format-explanation.ts";
 import type { ResourceFile } from "./read-files.ts";
 
-/** What `POST /resources` says. Shapes as in control-plane/admin. */
+/** What `POST /resources` says. */
 export interface ApplyAnswer {
-  readonly resources: readonly AppliedResource[];
+  readonly resources: readonly AppliedView[];
   /** Warnings, and the errors that make resources wait. */
   readonly problems: readonly Problem[];
-  readonly settled?: Settled;
-}
-
-export interface AppliedResource {
-  readonly kind: string;
-  readonly namespace: string;
-  readonly name: string;
-  readonly result: "created" | "configured" | "unchanged";
-  readonly state: "live" | "pending";
-}
-
-/** How the proxies took a change. */
-export interface Settled {
-  readonly complete: boolean;
-  readonly accepted: number;
-  readonly refused: readonly {
-    readonly proxy: string;
-    readonly names: readonly string[];
-    readonly why: string;
-  }[];
-  readonly waitingFor: readonly string[];
-  readonly ms: number;
+  readonly settled?: SettledView;
 }
 
 export interface DeleteAnswer {
   /** A resource of the same name in a config folder, which shows again. */
   readonly uncovered?: Source;
-  readonly settled?: Settled;
-}
-
-export interface ListedResource {
-  readonly kind: string;
-  readonly namespace: string;
-  readonly name: string;
-  /** ISO 8601. */
-  readonly createdAt: string;
-  /** `state` when it was applied, else the config folder that holds it. */
-  readonly origin?: string;
-  readonly source: Source;
-  readonly object: Readonly<Record<string, unknown>>;
-  readonly status: {
-    readonly state: "live" | "pending" | "stale";
-    readonly live: boolean;
-    readonly programmed: number;
-    readonly proxies: number;
-    readonly refusedBy: readonly string[];
-    readonly problems: readonly Problem[];
-  };
-}
-
-export interface ListedProxy {
-  readonly kind: string;
-  readonly name: string;
-  readonly namespace: string;
-  readonly client: string;
-  /** ISO 8601. */
-  readonly connectedAt: string;
-  readonly version?: string;
-  readonly isCurrent: boolean;
-  readonly types: Readonly<
-    Record<
-      string,
-      {
-        readonly count: number;
-        readonly refused: readonly string[];
-        readonly lastNack?: { readonly why: string };
-      }
-    >
-  >;
+  readonly settled?: SettledView;
 }
 
 /** Calls the control plane's HTTP API for one verb. What the control plane refuses is thrown with all its problems, exit code 1. */
@@ -107,13 +46,13 @@ export class ControlPlaneClient {
     return (await this.#call("DELETE", waitMs > 0 ? `${path}?wait=${waitMs}` : path, waitMs)) as DeleteAnswer;
   }
 
-  async resources(kind?: string): Promise<readonly ListedResource[]> {
+  async resources(kind?: string): Promise<readonly ResourceView[]> {
     const answer = await this.#call("GET", kind === undefined ? "/resources" : `/resources/${kind}`);
-    return (answer as { resources: readonly ListedResource[] }).resources;
+    return (answer as { resources: readonly ResourceView[] }).resources;
   }
 
-  async proxies(): Promise<readonly ListedProxy[]> {
-    return ((await this.#call("GET", "/proxies")) as { proxies: readonly ListedProxy[] }).proxies;
+  async proxies(): Promise<readonly ProxyView[]> {
+    return ((await this.#call("GET", "/proxies")) as { proxies: readonly ProxyView[] }).proxies;
   }
 
   /** Which rule takes a request; `question` is that of docs/reference/http-api.md. */

@@ -1,7 +1,7 @@
 import { Command, Option } from "commander";
+import type { ResourceView } from "../common/model/mesh-status.ts";
 import { CliError } from "./cli-error.ts";
 import { readCliConfig } from "./config.ts";
-import type { ListedResource } from "./control-plane-client.ts";
 import { ControlPlaneClient } from "./control-plane-client.ts";
 import { kindFromArgument, resourceFromArgument } from "./resource-argument.ts";
 import { formatAge, formatTable } from "./table.ts";
@@ -37,7 +37,7 @@ async function get(text: string | undefined, options: GetOptions): Promise<void>
   process.stdout.write(await format(found, options.output));
 }
 
-async function format(resources: readonly ListedResource[], output: GetOptions["output"]): Promise<string> {
+async function format(resources: readonly ResourceView[], output: GetOptions["output"]): Promise<string> {
   if (output === "json") return `${JSON.stringify(resources, undefined, 2)}\n`;
   if (output === "yaml") {
     const { formatYaml } = await import("../control-plane/resources/yaml.ts");

@@ -1,8 +1,8 @@
 import { Command, Option } from "commander";
 import { formatProblem } from "../common/base/problem.ts";
+import type { ProxyView, ResourceView } from "../common/model/mesh-status.ts";
 import { CliError } from "./cli-error.ts";
 import { readCliConfig } from "./config.ts";
-import type { ListedProxy, ListedResource } from "./control-plane-client.ts";
 import { ControlPlaneClient } from "./control-plane-client.ts";
 import { resourceFromArgument } from "./resource-argument.ts";
 import { formatAge, formatTable } from "./table.ts";
@@ -43,7 +43,7 @@ async function status(text: string | undefined, options: StatusOptions): Promise
   );
 }
 
-function formatMesh(proxies: readonly ListedProxy[], resources: readonly ListedResource[]): string {
+function formatMesh(proxies: readonly ProxyView[], resources: readonly ResourceView[]): string {
   const now = Date.now();
   const rows = proxies.map(({ kind, name, namespace, connectedAt, version = "", isCurrent, types }) => [
     name,
@@ -66,7 +66,7 @@ function formatMesh(proxies: readonly ListedProxy[], resources: readonly ListedR
   ].join("");
 }
 
-function formatResource({ kind, namespace, name, source, status }: ListedResource): string {
+function formatResource({ kind, namespace, name, source, status }: ResourceView): string {
   const { state, programmed, proxies, refusedBy, problems } = status;
   const where = source.file === undefined ? "" : ` (${source.file}:${source.line ?? 1})`;
   return [

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { parseDuration } from "../common/base/duration.ts";
+import type { SettledView } from "../common/model/mesh-status.ts";
 import { CliError, wrongUse } from "./cli-error.ts";
-import type { Settled } from "./control-plane-client.ts";
 
 export interface WaitOptions {
   readonly wait: boolean;
@@ -24,7 +24,7 @@ export function waitMs(verb: string, { wait, timeout }: WaitOptions): number {
 }
 
 /** One line on how the proxies took it; a CliError when one refused it or has not answered in time. */
-export function describeSettled({ complete, accepted, refused, waitingFor, ms }: Settled): string {
+export function describeSettled({ complete, accepted, refused, waitingFor, ms }: SettledView): string {
   const total = accepted + refused.length + waitingFor.length;
   if (total === 0) return "no proxy is connected, so nothing runs it yet";
   const summary = `${accepted} of ${total} ${total === 1 ? "proxy runs" : "proxies run"} it after ${Math.round(ms)} ms`;

@@ -1,23 +1,11 @@
 import type { Problem } from "../../common/base/problem.ts";
-import type { Source } from "../../common/model/source.ts";
+import type { ResourceView } from "../../common/model/mesh-status.ts";
 import type { Kind, Resource, ResourceKey } from "../resources/resource.ts";
 import { formatKey, kinds } from "../resources/resource.ts";
-import type { ControlPlaneApi, ResourceStatus } from "./api.ts";
-
-/** A resource as the HTTP API shows it. */
-export interface ResourceView extends ResourceKey {
-  readonly apiVersion: string;
-  readonly version: string;
-  readonly createdAt: string;
-  /** `state` when it was applied over HTTP, else the source's name. */
-  readonly origin?: string;
-  readonly source: Source;
-  readonly status: ResourceStatus;
-  readonly object: Readonly<Record<string, unknown>>;
-}
+import type { ControlPlaneApi } from "./api.ts";
 
 /** Everything that is live or waits, in its newest version. */
-export function listResources(api: ControlPlaneApi): readonly ResourceView[] {
+export function listResources(api: ControlPlaneApi): readonly (ResourceView & ResourceKey)[] {
   const snapshot = api.snapshot();
   const newest = new Map<string, Resource>(
     snapshot.resources.map((resource) => [formatKey(resource), resource]),

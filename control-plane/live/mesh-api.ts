@@ -1,6 +1,7 @@
 import type { Clock } from "../../common/base/clock.ts";
 import type { Problem } from "../../common/base/problem.ts";
-import type { ControlPlaneApi, ReportedProblem, SettledView } from "../admin/api.ts";
+import type { SettledView } from "../../common/model/mesh-status.ts";
+import type { ControlPlaneApi, ReportedProblem } from "../admin/api.ts";
 import { formatKey } from "../resources/resource.ts";
 import type { ProxyStatus } from "../serve/proxy-status.ts";
 import type { XdsServer } from "../serve/server.ts";

@@ -1,5 +1,5 @@
+import type { ProxyTypeView, ProxyView } from "../../common/model/mesh-status.ts";
 import { resourceKinds } from "../../common/xds/type-url.ts";
-import type { ProxyTypeView, ProxyView } from "../admin/api.ts";
 import type { ProxyStatus, TypeStatus } from "../serve/proxy-status.ts";
 
 /** A proxy as the HTTP API shows it. `current` is the version of the newest picture. */

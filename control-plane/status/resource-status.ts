@@ -1,6 +1,6 @@
 import type { Problem } from "../../common/base/problem.ts";
+import type { ResourceStatus } from "../../common/model/mesh-status.ts";
 import type { Source } from "../../common/model/source.ts";
-import type { ResourceStatus } from "../admin/api.ts";
 import type { ResourceKey } from "../resources/resource.ts";
 import { formatKey } from "../resources/resource.ts";
 import type { ProxyStatus } from "../serve/proxy-status.ts";

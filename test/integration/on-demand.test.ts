@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { SettledView } from "../../control-plane/admin/api.ts";
+import type { SettledView } from "../../common/model/mesh-status.ts";
 import type { ControlPlane } from "../../control-plane/app.ts";
 import { startControlPlane } from "../../control-plane/app.ts";
 import { readControlPlaneSettings } from "../../control-plane/config.ts";
