@@ -17,6 +17,8 @@ export interface DownstreamConnection {
   readonly scheme: "http" | "https";
   /** The TLS server name that the client asked for; absent without one. */
   readonly serverName?: string;
+  /** What both sides agreed on, in OpenSSL's words: `TLSv1.3`, `TLS_AES_128_GCM_SHA256`; absent without TLS. */
+  readonly tls?: { readonly version: string; readonly cipher: string };
   /** Who the client proved to be by mutual TLS; absent without it, and for certificates that hold no SPIFFE ID. */
   readonly peer?: PeerIdentity;
 }

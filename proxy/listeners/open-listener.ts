@@ -332,6 +332,7 @@ export class OpenListener {
       listener: this.#listener.name,
       scheme: secured === undefined ? "http" : "https",
       ...(serverName === undefined ? {} : { serverName }),
+      ...(secured === undefined ? {} : { tls: agreedOn(secured) }),
     };
     const { settings, clock, onRejected } = this.#parts;
     const answer: Service = (exchange) => {
@@ -379,4 +380,8 @@ function addressesOf(socket: Socket): { readonly remote: SocketAddress; readonly
     remote: { host: plainAddress(remoteAddress), port: remotePort },
     local: { host: plainAddress(localAddress), port: localPort },
   };
+}
+
+function agreedOn(secured: TLSSocket): NonNullable<DownstreamConnection["tls"]> {
+  return { version: secured.getProtocol() ?? "", cipher: secured.getCipher().name };
 }

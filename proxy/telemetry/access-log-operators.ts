@@ -167,13 +167,13 @@ const operators: ReadonlyMap<string, Operator> = new Map<string, Operator>([
   ["DOWNSTREAM_LOCAL_ADDRESS", plain((exchange) => address(exchange.downstream.local))],
   ["DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", plain((exchange) => exchange.downstream.local.host)],
   ["DOWNSTREAM_LOCAL_PORT", plain((exchange) => exchange.downstream.local.port)],
-  ["DOWNSTREAM_REMOTE_ADDRESS", plain((exchange) => address(exchange.downstream.remote))],
-  ["DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", plain((exchange) => exchange.downstream.remote.host)],
+  ["DOWNSTREAM_REMOTE_ADDRESS", plain((exchange) => address(remote(exchange)))],
+  ["DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", plain((exchange) => remote(exchange).host)],
   ["DOWNSTREAM_DIRECT_REMOTE_ADDRESS", plain((exchange) => address(exchange.downstream.remote))],
-  ["DOWNSTREAM_PEER_URI_SAN", absent],
+  ["DOWNSTREAM_PEER_URI_SAN", plain((exchange) => exchange.downstream.peer?.spiffeId)],
   ["DOWNSTREAM_LOCAL_URI_SAN", absent],
-  ["DOWNSTREAM_TLS_VERSION", absent],
-  ["DOWNSTREAM_TLS_CIPHER", absent],
+  ["DOWNSTREAM_TLS_VERSION", plain((exchange) => exchange.downstream.tls?.version || undefined)],
+  ["DOWNSTREAM_TLS_CIPHER", plain((exchange) => exchange.downstream.tls?.cipher)],
   ["REQUESTED_SERVER_NAME", plain((exchange) => exchange.downstream.serverName)],
   ["VIRTUAL_CLUSTER_NAME", absent],
   ["DYNAMIC_METADATA", absentWithArgument],
@@ -202,6 +202,11 @@ function responseCodeDetails({ detail, upstream, status }: LogSubject): string |
 
 function since(exchange: LogSubject, at: number): number | undefined {
   return at === 0 ? undefined : Math.round(at - exchange.startedAt);
+}
+
+/** As in Envoy, an address that somebody else saw has the port 0. */
+function remote({ clientAddress, downstream }: LogSubject): SocketAddress {
+  return clientAddress === undefined ? downstream.remote : { host: clientAddress, port: 0 };
 }
 
 function address({ host, port }: SocketAddress): string {

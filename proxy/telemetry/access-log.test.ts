@@ -71,6 +71,23 @@ describe("the access log", () => {
     });
   });
 
+  it("prints what is known of a TLS connection, and who called when others saw it", () => {
+    const spiffeId = "spiffe://cluster.local/ns/shop/sa/web";
+    const peer = { spiffeId, principal: "", trustDomain: "", namespace: "", serviceAccount: "" };
+    const tls = { version: "TLSv1.3", cipher: "TLS_AES_128_GCM_SHA256" };
+    const plain = served();
+    const exchange = Object.assign(served(), {
+      downstream: { ...plain.downstream, serverName: "shop.example.com", tls, peer },
+      clientAddress: "203.0.113.9",
+    });
+    const format =
+      "%DOWNSTREAM_TLS_VERSION% %DOWNSTREAM_TLS_CIPHER% %REQUESTED_SERVER_NAME% %DOWNSTREAM_PEER_URI_SAN% %DOWNSTREAM_REMOTE_ADDRESS% %DOWNSTREAM_DIRECT_REMOTE_ADDRESS%";
+    expect(print({ encoding: "text", format }, exchange)).toBe(
+      `TLSv1.3 TLS_AES_128_GCM_SHA256 shop.example.com ${spiffeId} 203.0.113.9:0 10.0.0.1:40000\n`,
+    );
+    expect(print({ encoding: "text", format }, plain)).toBe("- - - - 10.0.0.1:40000 10.0.0.1:40000\n");
+  });
+
   it("prints flags, details and the reason of a failed connect", () => {
     const exchange = served();
     exchange.addFlag("UF");
@@ -101,6 +118,7 @@ describe("format operators", () => {
     ["%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%", "10.0.0.1"],
     ["%DOWNSTREAM_LOCAL_PORT%", "15001"],
     ["%HOSTNAME% %ENVIRONMENT(POD)% %ENVIRONMENT(__proto__)%", "node-1 reviews-7f -"],
+    ["%DOWNSTREAM_TLS_VERSION% %DOWNSTREAM_TLS_CIPHER%", "- -"],
     ["100%% %PROTOCOL%", "100% HTTP/1.1"],
     ["", ""],
   ])("%s", (format, expected) => {

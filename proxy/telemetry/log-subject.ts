@@ -31,6 +31,8 @@ export interface LogSubject
   readonly protocol: string | undefined;
   readonly scheme: string | undefined;
   readonly route: Pick<NonNullable<Exchange["route"]>, "name" | "source"> | undefined;
+  /** The client's own address, where trusted proxies before us said it. */
+  readonly clientAddress?: string | undefined;
   /** Why authorization said no. */
   readonly denial?: string | undefined;
   /** Why a connection ended, when neither side ended it. */
