@@ -1,4 +1,5 @@
 import type { AccessControl } from "./authorization.ts";
+import type { DnsTable } from "./dns.ts";
 import type { EdgeSettings } from "./edge.ts";
 import type { PathNormalization } from "./request-entry.ts";
 import type { RouteConfiguration } from "./route.ts";
@@ -24,6 +25,8 @@ export interface Listener {
    * the same server name. Chains without server names take what is left, also what is not TLS.
    */
   readonly filterChains: readonly FilterChain[];
+  /** It answers DNS questions, over UDP and TCP, and has no chains. */
+  readonly dns?: DnsTable;
   readonly source?: Source;
 }
 

@@ -1,4 +1,5 @@
 import type { Result } from "../base/result.ts";
+import type { DnsTable } from "../model/dns.ts";
 import type {
   FilterChain,
   HttpConnectionManager,
@@ -12,6 +13,7 @@ import { fromChainMatch, toChainMatch } from "./chain-match.ts";
 import type { ChainNotes } from "./chain-notes.ts";
 import { chainNotes, fromChainNotes } from "./chain-notes.ts";
 import { adsConfigSource } from "./config-source.ts";
+import { dnsFilterType, fromDnsFilter, toDnsFilter } from "./dns-filter.ts";
 import { corsFilter, faultFilter } from "./filter-config.ts";
 import messages from "./generated/messages.js";
 import { fromEdgeFields, fromPathFields, toEdgeFields, toPathFields } from "./http-entry.ts";
@@ -45,6 +47,8 @@ const filterTypes = {
   fault: "envoy.extensions.filters.http.fault.v3.HTTPFault",
   router: "envoy.extensions.filters.http.router.v3.Router",
 };
+/** SocketAddress.Protocol */
+const udp = 1;
 const directions = ["", "inbound", "outbound"] as const;
 
 export function encodeListener(listener: Listener): Uint8Array {
@@ -57,7 +61,13 @@ export function encodeListener(listener: Listener): Uint8Array {
   const filters = listenerFilters(listener);
   return ListenerCodec.encode({
     name: listener.name,
-    address: { socketAddress: { address: listener.address, portValue: listener.port } },
+    address: {
+      socketAddress: {
+        address: listener.address,
+        portValue: listener.port,
+        ...(listener.dns ? { protocol: udp } : {}),
+      },
+    },
     filterChains: listener.filterChains.map(toFilterChain),
     ...(filters.length > 0 ? { listenerFilters: filters } : {}),
     ...(listener.bindsPort === false ? { bindToPort: { value: false } } : {}),
@@ -87,8 +97,10 @@ function fromListener(message: WireListener, reading: Reading): Listener {
     ...(message.filterChains ?? []),
     ...(message.defaultFilterChain ? [message.defaultFilterChain] : []),
   ];
-  if (wireChains.length === 0) reading.problem("filterChains", "is empty");
-  refuseForeignListenerFilters(message, reading);
+  const isUdp = socket?.protocol === udp;
+  if (wireChains.length === 0 && !isUdp) reading.problem("filterChains", "is empty");
+  const dns = isUdp ? readDnsListener(message, reading) : undefined;
+  if (!isUdp) refuseForeignListenerFilters(message, reading);
   const weft = fromWeftMetadata(message.metadata);
   const source = sourceFromJson(weft.source);
   const filterChains: FilterChain[] = [];
@@ -105,6 +117,7 @@ function fromListener(message: WireListener, reading: Reading): Listener {
         ? "gateway"
         : directions[message.trafficDirection ?? 0] || "gateway",
     filterChains,
+    ...(dns ? { dns } : {}),
     ...(message.bindToPort?.value === false ? { bindsPort: false as const } : {}),
     ...(message.useOriginalDst?.value ? { usesOriginalDestination: true as const } : {}),
     ...(source ? { source } : {}),
@@ -138,6 +151,7 @@ function toFilterChain(chain: FilterChain): WireFilterChain {
 
 function listenerFilters(listener: Listener): WireListenerFilter[] {
   return [
+    ...(listener.dns ? [toDnsFilter(listener.dns)] : []),
     ...(listener.usesOriginalDestination
       ? [
           {
@@ -155,6 +169,15 @@ function listenerFilters(listener: Listener): WireListenerFilter[] {
         ]
       : []),
   ];
+}
+
+/** The one thing that is understood over UDP. */
+function readDnsListener({ listenerFilters }: WireListener, reading: Reading): DnsTable | undefined {
+  const [filter, ...others] = listenerFilters ?? [];
+  if (filter && others.length === 0 && anyType(filter.typedConfig) === dnsFilterType)
+    return fromDnsFilter(filter, "listenerFilters[0]", reading);
+  reading.problem("listenerFilters", "over UDP only Envoy's dns_filter is supported, alone");
+  return undefined;
 }
 
 /** The server name is always read where a chain asks for it, so the filter that reads it for Envoy says nothing new. */

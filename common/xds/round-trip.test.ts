@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { BreakerFallback, CircuitBreakerPolicy } from "../model/circuit-breaker.ts";
 import type { Cluster, LoadBalancer } from "../model/cluster.ts";
-import type { ConnectionPool } from "../model/connection-pool.ts";
+import type { ConnectionPool, RetryBudget } from "../model/connection-pool.ts";
 import type { Endpoint, EndpointSet, Labels } from "../model/endpoint.ts";
 import type { GrpcProbe, HealthCheck, HealthProbe, HttpProbe, TcpProbe } from "../model/health-check.ts";
 import type { FilterChain, Listener, TcpProxy } from "../model/listener.ts";
@@ -396,10 +396,14 @@ const healthCheck = record<HealthCheck>(
   },
   ["unhealthyIntervalMs", "endsEjection"],
 );
-const retryBudget = fc.record({
-  fraction: percent.map((value) => value / 100),
-  minConcurrency: fc.nat({ max: 10 }),
-});
+const retryBudget = record<RetryBudget>(
+  {
+    fraction: percent.map((value) => value / 100),
+    minConcurrency: fc.nat({ max: 10 }),
+    intervalMs: ms,
+  },
+  ["intervalMs"],
+);
 const warmup = fc.record({
   durationMs: fc.integer({ min: 1, max: 1_000_000 }),
   minimumPercent: percent,
@@ -578,7 +582,26 @@ const filterChain: fc.Arbitrary<FilterChain> = fc.oneof(
       },
     })),
 );
-const listener = record<Listener>(
+const dnsDomain = fc.record({
+  name: fc.oneof(
+    fc.domain(),
+    fc.domain().map((suffix) => `*.${suffix}`),
+  ),
+  addresses: fc.array(fc.oneof(fc.ipV4(), fc.ipV6()), { minLength: 1, maxLength: 3 }),
+  ttlSeconds: fc.integer({ min: 30, max: 86_400 }),
+});
+const dnsListener = record<Omit<Listener, "bindsPort" | "usesOriginalDestination" | "source">>(
+  {
+    name: word,
+    address: fc.ipV4(),
+    port,
+    direction: fc.constant("outbound"),
+    filterChains: fc.constant([]),
+    dns: fc.record({ domains: fc.array(dnsDomain, { maxLength: 5 }) }),
+  },
+  [],
+);
+const tcpListener = record<Omit<Listener, "dns">>(
   {
     name: word,
     address: fc.ipV4(),
@@ -591,6 +614,7 @@ const listener = record<Listener>(
   },
   ["bindsPort", "usesOriginalDestination", "source"],
 );
+const listener = fc.oneof(tcpListener, dnsListener);
 
 describe("a resource that goes to bytes and back", () => {
   it("is the same route configuration", () => {
