@@ -33,6 +33,10 @@ export function controlPlaneCommand(): Command {
     .option("--http <host:port>", "HTTP API, on loopback only (default: 127.0.0.1:15014)")
     .option("--state <dir>", "where applied resources are kept (default: .weft/control-plane)")
     .option(
+      "--mesh-config <file>",
+      "what holds for the whole mesh, in the form of Istio's MeshConfig (pathNormalization, extensionProviders, …)",
+    )
+    .option(
       "--root-namespace <name>",
       "whose Sidecar and DestinationRules hold for all (default: istio-system)",
     )

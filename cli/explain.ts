@@ -11,6 +11,7 @@ interface ExplainOptions {
   readonly header: readonly string[];
   readonly from?: string;
   readonly namespace: string;
+  readonly serviceAccount: string;
   readonly gateway?: string;
   readonly config: readonly string[];
   readonly controlPlane: string;
@@ -26,6 +27,7 @@ export function explainCommand(): Command {
     .option("-H, --header <name: value>", "a header of the request; may be repeated", collect, [])
     .option("--from <k=v,…>", "labels of the calling workload")
     .option("-n, --namespace <namespace>", "namespace of the calling workload, or of the gateway", "default")
+    .option("--service-account <name>", "of the calling workload, or of the gateway", "default")
     .option(
       "--gateway <k=v,…>",
       "ask as the gateway with these labels, such as istio=ingressgateway, not as a sidecar",
@@ -53,6 +55,7 @@ async function explain(method: string, url: string, options: ExplainOptions): Pr
     headers,
     kind: isGateway ? "gateway" : "sidecar",
     namespace: options.namespace,
+    serviceAccount: options.serviceAccount,
     labels,
   };
   const explanation =

@@ -14,6 +14,13 @@ export interface LeftOutRule {
 export interface ExplainAnswer extends Explanation {
   readonly leftOut: readonly LeftOutRule[];
   readonly hint?: string;
+  /** What policies say, where the request may arrive. */
+  readonly access?: readonly {
+    readonly at: string;
+    readonly isAllowed: boolean;
+    readonly why: string;
+    readonly notes: readonly string[];
+  }[];
 }
 
 /** The explanation for people: outcome first, then each rule with its verdict, reason and place. */
@@ -33,6 +40,9 @@ export function formatExplanation(explanation: ExplainAnswer): string {
     for (const { cluster, share } of chosen.destinations) {
       facts.push(["to", `${cluster}  ${Math.round(share * 1000) / 10} %`]);
     }
+  }
+  for (const { at, isAllowed, why, notes } of explanation.access ?? []) {
+    facts.push(["access", `${isAllowed ? "allowed" : "403"} at ${at}: ${[why, ...notes].join("; ")}`]);
   }
   const rows = [
     ...routes.map((route) => [mark[route.verdict], route.name, route.why, place(route).trim()]),

@@ -64,7 +64,7 @@ async function up(file: string, options: UpOptions): Promise<void> {
   }
 
   const here = dirname(resolve(file));
-  folder.prepare(generateResources(mesh, plan), options.fresh);
+  folder.prepare(generateResources(mesh, plan), options.fresh, mesh.meshConfig);
   const launcher = new Launcher({
     mesh,
     plan,

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import type { Problem } from "../common/base/problem.ts";
 import type { Result } from "../common/base/result.ts";
 import { failed, ok } from "../common/base/result.ts";
@@ -6,6 +7,9 @@ import type { SocketAddress } from "../common/model/node.ts";
 import type { IdentitySettings } from "./ca/mesh-identity.ts";
 import type { LogFormat, LogLevel } from "./log.ts";
 import { logFormats, logLevels } from "./log.ts";
+import { readMeshConfig } from "./resources/mesh-config/read.ts";
+import type { MeshConfigInput } from "./resources/mesh-config/schema.ts";
+import { compileMeshConfig } from "./snapshot/mesh-settings.ts";
 import type { MeshSettings } from "./snapshot/snapshot.ts";
 import { defaultMeshSettings } from "./snapshot/snapshot.ts";
 
@@ -52,6 +56,8 @@ export interface ControlPlaneOptions {
   readonly http?: string | undefined;
   /** Default `.weft/control-plane`. */
   readonly state?: string | undefined;
+  /** A file in the form of Istio's MeshConfig; flags have their way over it. */
+  readonly meshConfig?: string | undefined;
   /** The namespace whose default Sidecar and exported DestinationRules hold for all. Default istio-system. */
   readonly rootNamespace?: string | undefined;
   /** `allow-any` (default) or `registry-only`. */
@@ -73,12 +79,16 @@ export function readControlPlaneSettings(
     const why = `${JSON.stringify(http.host)} is not a loopback address: whoever reaches this port may change the mesh`;
     problems.push({ path: "--http", why, hint: "use 127.0.0.1, and a tunnel to reach it from elsewhere" });
   }
+  const config = options.meshConfig === undefined ? {} : readMeshFile(options.meshConfig, problems);
   const secureXds =
     options.secureXds === undefined ? undefined : readAddress("--secure-xds", options.secureXds, problems);
   const settings = {
     config: options.config ?? [],
     xds: readAddress("--xds", options.xds ?? "127.0.0.1:15010", problems),
-    ...(secureXds && { secureXds, identity: readIdentity(options, secureXds, problems) }),
+    ...(secureXds && {
+      secureXds,
+      identity: readIdentity(withTrustDomain(options, config), secureXds, problems),
+    }),
     http,
     state: options.state ?? ".weft/control-plane",
     logLevel: oneOf(
@@ -93,20 +103,60 @@ export function readControlPlaneSettings(
       logFormats,
       problems,
     ),
-    mesh: {
-      rootNamespace: options.rootNamespace ?? defaultMeshSettings.rootNamespace,
-      outboundPolicy: oneOf(
-        "--outbound-traffic-policy",
-        readPolicy(options.outboundTrafficPolicy),
-        ["allow-any", "registry-only"] as const,
-        problems,
-      ),
-    },
+    mesh: meshSettings(options, config, problems),
     quietMs: 10,
     maxDelayMs: 100,
   };
   if (problems.length > 0 || !settings.xds || !http) return failed(problems);
   return ok(Object.freeze({ ...settings, xds: settings.xds, http }));
+}
+
+/** The mesh config, over which flags that are given have their way. */
+function meshSettings(
+  options: ControlPlaneOptions,
+  config: MeshConfigInput,
+  problems: Problem[],
+): MeshSettings {
+  const { rootNamespace, outboundTrafficPolicy } = options;
+  const { trustDomain, trustDomainAlias: trustDomainAliases } = withTrustDomain(options, config);
+  const compiled = compileMeshConfig({
+    ...config,
+    ...(rootNamespace === undefined ? {} : { rootNamespace }),
+    ...(trustDomain === undefined ? {} : { trustDomain }),
+    ...(trustDomainAliases === undefined ? {} : { trustDomainAliases: [...trustDomainAliases] }),
+  });
+  if (outboundTrafficPolicy === undefined) return compiled;
+  const policies = ["allow-any", "registry-only"] as const;
+  const outboundPolicy = oneOf(
+    "--outbound-traffic-policy",
+    readPolicy(outboundTrafficPolicy),
+    policies,
+    problems,
+  );
+  return { ...compiled, outboundPolicy };
+}
+
+function withTrustDomain(options: ControlPlaneOptions, config: MeshConfigInput): ControlPlaneOptions {
+  const aliases = options.trustDomainAlias ?? [];
+  return {
+    ...options,
+    trustDomain: options.trustDomain ?? config.trustDomain,
+    trustDomainAlias: aliases.length > 0 ? aliases : config.trustDomainAliases,
+  };
+}
+
+function readMeshFile(path: string, problems: Problem[]): MeshConfigInput {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (cause) {
+    problems.push({ path: "--mesh-config", why: `cannot be read: ${(cause as Error).message}` });
+    return {};
+  }
+  const read = readMeshConfig(text, path);
+  if (read.ok) return read.value;
+  problems.push(...read.problems);
+  return {};
 }
 
 function readIdentity(

@@ -4,7 +4,10 @@ import type { Result } from "../../common/base/result.ts";
 import { failed, ok } from "../../common/base/result.ts";
 import { checkSchema } from "../../control-plane/resources/check-schema.ts";
 import type { FieldPath, FieldProblem } from "../../control-plane/resources/field-problem.ts";
-import { formatFieldPath } from "../../control-plane/resources/field-problem.ts";
+import { below, formatFieldPath } from "../../control-plane/resources/field-problem.ts";
+import { meshConfigProblems } from "../../control-plane/resources/mesh-config/read.ts";
+import type { MeshConfigInput } from "../../control-plane/resources/mesh-config/schema.ts";
+import { meshConfigSchema } from "../../control-plane/resources/mesh-config/schema.ts";
 import { parseYaml } from "../../control-plane/resources/yaml.ts";
 
 const name = z
@@ -58,6 +61,7 @@ const meshSchema = z.strictObject({
   config: z.array(z.string().min(1)).optional(),
   gateways: z.array(gatewaySchema).optional(),
   workloads: z.array(workloadSchema).min(1),
+  meshConfig: meshConfigSchema.optional(),
   notes: z.string().optional(),
 });
 
@@ -103,6 +107,8 @@ export interface LocalMesh {
   readonly gateways: readonly MeshGateway[];
   readonly workloads: readonly MeshWorkload[];
   readonly notes?: string;
+  /** What holds for the whole mesh, in the form of Istio's MeshConfig. */
+  readonly meshConfig?: MeshConfigInput;
 }
 
 /** Reads a mesh file; on failure every problem with its line. `file` is only for the messages. */
@@ -138,7 +144,7 @@ type MeshData = z.infer<typeof meshSchema>;
 
 /** What no field can know alone: names that are taken, services that do not agree, a service without a port. */
 function checkNames(mesh: MeshData): readonly FieldProblem[] {
-  const problems: FieldProblem[] = [];
+  const problems: FieldProblem[] = below(["meshConfig"], meshConfigProblems(mesh.meshConfig ?? {}));
   const at = (path: FieldPath, why: string, hint?: string): FieldProblem =>
     hint === undefined ? { path, why } : { path, why, hint };
   const parts = new Map<string, string>([["control-plane", "the control plane"]]);
@@ -235,5 +241,6 @@ function complete(mesh: MeshData): LocalMesh {
       replicas: workload.replicas ?? 1,
     })),
     ...(mesh.notes === undefined ? {} : { notes: mesh.notes }),
+    ...(mesh.meshConfig === undefined ? {} : { meshConfig: mesh.meshConfig }),
   };
 }

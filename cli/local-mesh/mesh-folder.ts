@@ -49,6 +49,8 @@ export class MeshFolder {
   readonly generated: string;
   readonly controlPlane: string;
   readonly compileCache: string;
+  /** The mesh file's meshConfig, for the control plane. */
+  readonly meshConfig: string;
   readonly #info: string;
 
   constructor(state: string, mesh: LocalMesh, plan: PortPlan) {
@@ -56,6 +58,7 @@ export class MeshFolder {
     this.generated = join(this.path, "generated");
     this.controlPlane = join(this.path, "control-plane");
     this.compileCache = join(state, "compile-cache");
+    this.meshConfig = join(this.path, "mesh-config.json");
     this.#info = join(this.path, "mesh.json");
   }
 
@@ -64,11 +67,12 @@ export class MeshFolder {
   }
 
   /** Writes the generated resources anew. `fresh` also forgets what earlier runs applied and remembered. */
-  prepare(resources: ReadonlyMap<string, string>, fresh: boolean): void {
+  prepare(resources: ReadonlyMap<string, string>, fresh: boolean, meshConfig: object = {}): void {
     if (fresh) rmSync(this.path, { recursive: true, force: true });
     rmSync(this.generated, { recursive: true, force: true });
     mkdirSync(this.generated, { recursive: true });
     mkdirSync(this.controlPlane, { recursive: true });
+    writeFileSync(this.meshConfig, JSON.stringify(meshConfig));
     for (const [name, text] of resources) writeFileSync(join(this.generated, name), text);
   }
 

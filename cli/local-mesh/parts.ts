@@ -23,6 +23,8 @@ export function controlPlaneSpec(input: PartsInput): ProcessSpec {
     "control-plane",
     ...configs.flatMap((path) => ["--config", path]),
     ...["--xds", local(plan.xds), "--http", local(plan.http), "--state", folder.controlPlane],
+    ...["--mesh-config", folder.meshConfig],
+    ...["--mesh-config", folder.meshConfig],
   ]);
 }
 

@@ -22,6 +22,7 @@ export function answerExplainQuestion(snapshot: Snapshot, question: unknown): Re
   const method = text("method", "GET");
   const url = text("url", "");
   const namespace = text("namespace", "default");
+  const serviceAccount = text("serviceAccount", "default");
   const kind = text("kind", "sidecar");
   if (kind !== "sidecar" && kind !== "gateway") {
     problems.push({ path: "kind", why: `${JSON.stringify(kind)} is neither sidecar nor gateway` });
@@ -32,7 +33,12 @@ export function answerExplainQuestion(snapshot: Snapshot, question: unknown): Re
   const request = problems.length > 0 ? failed([]) : hypotheticalRequest({ method, url, headers });
   if (!request.ok) return failed([...problems, ...request.problems]);
 
-  const asker = { kind: kind as "sidecar" | "gateway", namespace, labels: Object.fromEntries(labels) };
+  const asker = {
+    kind: kind as "sidecar" | "gateway",
+    namespace,
+    serviceAccount,
+    labels: Object.fromEntries(labels),
+  };
   if (asker.kind === "sidecar") return ok(explainRequest(snapshot, asker, request.value)!);
   const ports = gatewayPorts(snapshot, asker.labels);
   const port = ports.includes(asked) || ports.length !== 1 ? asked : ports[0]!;

@@ -5,10 +5,14 @@ import { proxyNodeId } from "../../common/model/node.ts";
 import type { RouteConfiguration } from "../../common/model/route.ts";
 import type { Explanation } from "../../common/routing/explain.ts";
 import { explainRoute } from "../../common/routing/explain.ts";
+import { compilePathNormalization } from "../../common/routing/normalize-path.ts";
 import type { RequestView } from "../../common/routing/request-view.ts";
 import { compileRoutes } from "../../common/routing/route-table.ts";
 import { hasLabels } from "../snapshot/endpoints.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
+import { pathNormalization } from "./entry.ts";
+import type { PlaceExplanation } from "./explain-access.ts";
+import { explainAtGateway, explainAtWorkloads } from "./explain-access.ts";
 import { routeConfigurationName } from "./gateway.ts";
 import { catchAlls, httpProxy } from "./outbound.ts";
 import type { SkippedRule } from "./proxy-resources.ts";
@@ -20,6 +24,8 @@ export interface Asker {
   readonly kind: "sidecar" | "gateway";
   readonly namespace: string;
   readonly labels: Labels;
+  /** Absent: default. */
+  readonly serviceAccount?: string;
 }
 
 /** What the matcher says, and the rules for the same host that this proxy was not given at all. */
@@ -27,6 +33,8 @@ export interface RequestExplanation extends Explanation {
   readonly leftOut: readonly SkippedRule[];
   /** What was perhaps meant, when no rule of any service takes the request. */
   readonly hint?: string;
+  /** What policies say: at the gateway, and at the workloads where the request may arrive. */
+  readonly access: readonly PlaceExplanation[];
 }
 
 /**
@@ -36,10 +44,12 @@ export interface RequestExplanation extends Explanation {
 export function explainRequest(
   snapshot: Snapshot,
   asker: Asker,
-  request: RequestView,
+  asked: RequestView,
   port = 80,
 ): RequestExplanation | undefined {
-  const resources = translate(snapshot, nodeOf(asker));
+  const node = nodeOf(asker);
+  const resources = translate(snapshot, node);
+  const request = normalized(snapshot, asker, asked);
   const plain = asker.kind === "sidecar" ? httpProxy : routeConfigurationName(port);
   // Behind an HTTPS port there are several: the one that knows the host is the one whose server name a client would ask for.
   const names = [...resources.routeConfigurations.keys()].filter(
@@ -62,7 +72,21 @@ export function explainRequest(
   const near =
     isUnknown || virtualHost.domain === "*" ? perhapsMeant(snapshot, asker, configuration, host) : undefined;
   const hint = [...said, near].filter((part) => part !== undefined).join("; ") || undefined;
-  return { ...explanation, leftOut, ...(hint !== undefined && { hint }) };
+  const clusters = explanation.chosen?.destinations.map(({ cluster }) => cluster) ?? [];
+  const caller = { namespace: asker.namespace, serviceAccount: asker.serviceAccount ?? "default" };
+  const access = [
+    ...(asker.kind === "gateway" ? explainAtGateway(snapshot, node, request, port) : []),
+    ...explainAtWorkloads(snapshot, caller, request, clusters),
+  ];
+  return { ...explanation, leftOut, access, ...(hint !== undefined && { hint }) };
+}
+
+/** The request with its path in the one form that the asking proxy would bring it to. */
+function normalized({ settings }: Snapshot, { kind }: Asker, request: RequestView): RequestView {
+  const path = compilePathNormalization(pathNormalization(settings, kind))?.(request.path) ?? request.path;
+  // What would be refused or sent elsewhere is routed as it is, so that its author sees which rule was meant.
+  const form = typeof path === "string" ? path : path.kind === "redirect" ? path.path : request.path;
+  return { ...request, path: form, header: (name) => request.header(name) };
 }
 
 /** A service that is called so but is kept from the asker, else a known host whose name is much like it. */

@@ -1,7 +1,7 @@
 import type { AccessPolicy, AccessRules } from "../../common/model/authorization.ts";
-import { formatSource } from "../../common/model/source.ts";
 import { CompiledRules } from "../../common/routing/access-decision.ts";
 import type { AccessSubject } from "../../common/routing/access-subject.ts";
+import { refusal } from "../../common/routing/explain-access.ts";
 import type { MeshError } from "../errors.ts";
 import { meshError } from "../errors.ts";
 import type { Layer } from "../http/layer.ts";
@@ -67,15 +67,5 @@ export function accessDenied({ detail }: Denial): MeshError {
 
 function denial(compiled: CompiledRules, subject: AccessSubject, policy: AccessPolicy | undefined): Denial {
   const detail = `rbac_access_denied_matched_policy[${policy?.name ?? "none"}]`;
-  if (policy !== undefined) return { detail, why: `denied by ${placeOf(policy)}` };
-  const nearest = compiled.nearest(subject);
-  const why =
-    nearest === undefined
-      ? "no policy allows it, and one that allows nothing is in force"
-      : `no policy allows it; nearest is ${placeOf(nearest.policy)}: ${nearest.why}`;
-  return { detail, why };
-}
-
-function placeOf({ name, source }: AccessPolicy): string {
-  return source === undefined ? name : formatSource(source);
+  return { detail, why: refusal(compiled, subject, policy) };
 }
