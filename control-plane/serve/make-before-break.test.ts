@@ -213,7 +213,7 @@ describe("a session, whatever happens in whatever order", () => {
           for (const next of steps) await proxy.run(next);
           await proxy.finish();
         }),
-        { numRuns: 400 },
+        { numRuns: 1_500 },
       );
     },
   );
