@@ -34,8 +34,8 @@ describe("assignVirtualAddresses", () => {
   it("fills the range, and then gives no more", () => {
     const hosts = Array.from({ length: 65_540 }, (_, index) => `host-${index}`);
     const given = [...assignVirtualAddresses(hosts).values()];
-    expect(given).toHaveLength(65_535);
-    expect(new Set(given.map(({ ipv4 }) => ipv4)).size).toBe(65_535);
-    expect(new Set(given.map(({ ipv6 }) => ipv6)).size).toBe(65_535);
+    expect(given).toHaveLength(65_521);
+    expect(new Set(given.map(({ ipv4 }) => ipv4)).size).toBe(65_521);
+    expect(new Set(given.map(({ ipv6 }) => ipv6)).size).toBe(65_521);
   });
 });

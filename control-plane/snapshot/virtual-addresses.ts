@@ -1,7 +1,7 @@
 import { hashModulo, xxHash64 } from "../../common/base/xxhash64.ts";
 
-/** 240.240.0.0/16 and 2001:2::/48: addresses that no network uses, as Istio gives them to hosts that have none. */
-const hostsInRange = 0xffff;
+/** 240.240.0.0/16 and 2001:2::/48: addresses that no network uses, as Istio gives them to hosts that have none. A prime, so that any step visits all. */
+const hostsInRange = 65_521;
 
 /** The address of a host that has none of its own, by which captured connections are known to be meant for it. */
 export interface VirtualAddress {
@@ -13,7 +13,7 @@ export interface VirtualAddress {
  * An address for each host: by the host's own name, so that it is the same on every control plane and after every start; only hosts whose names
  * meet get the next free one. Who has one keeps it.
  * @param before what was given out last
- * @returns fewer addresses than hosts when there are more than 65,535 of them
+ * @returns fewer addresses than hosts when there are more than 65,521 of them
  */
 export function assignVirtualAddresses(
   hosts: Iterable<string>,
@@ -31,8 +31,11 @@ export function assignVirtualAddresses(
   for (const host of sorted) {
     if (given.has(host)) continue;
     if (taken.size >= hostsInRange) break;
-    let slot = hashModulo(xxHash64(host), hostsInRange);
-    while (taken.has(addressAt(slot).ipv4)) slot = (slot + 1) % hostsInRange;
+    const hash = xxHash64(host);
+    let slot = hashModulo(hash, hostsInRange);
+    // A step of the host's own (double hashing): neighbours would pile up where the range is nearly full.
+    const step = 1 + (hash.hi % (hostsInRange - 1));
+    while (taken.has(addressAt(slot).ipv4)) slot = (slot + step) % hostsInRange;
     const address = addressAt(slot);
     given.set(host, address);
     taken.add(address.ipv4);
