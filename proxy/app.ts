@@ -39,6 +39,7 @@ import { TlsClient } from "./net/tls-client.ts";
 import { acceptOutbound } from "./outbound/accept.ts";
 import { OnDemand } from "./outbound/on-demand.ts";
 import { RouteTables } from "./outbound/routes.ts";
+import { createOwnIdentity } from "./own-identity.ts";
 import { applyRestored, toUpdates } from "./restore.ts";
 import { runUntilSignal } from "./run.ts";
 import { LastGood } from "./state/last-good.ts";
@@ -49,11 +50,13 @@ import { accessMetrics } from "./telemetry/access-metrics.ts";
 import { circuitMetrics } from "./telemetry/circuit-metrics.ts";
 import { faultMetrics } from "./telemetry/fault-metrics.ts";
 import { healthCheckMetrics } from "./telemetry/health-check-metrics.ts";
+import { identityMetrics } from "./telemetry/identity-metrics.ts";
 import { limiterMetrics } from "./telemetry/limiter-metrics.ts";
 import type { Log } from "./telemetry/log.ts";
 import { createLog } from "./telemetry/log.ts";
 import { OutageLog } from "./telemetry/outage-log.ts";
 import { createTelemetry } from "./telemetry-set.ts";
+import { openGrpcCallWith } from "./xds/ads-call.ts";
 import { LeaseClient } from "./xds/lease-client.ts";
 import type { ResourceSink, ResourceType, ResourceUpdate } from "./xds/resource-update.ts";
 import type { XdsClientEvents } from "./xds/stream.ts";
@@ -97,12 +100,13 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
     serviceAccount: node.serviceAccount,
     labels: node.labels,
   };
-  const readiness = new Readiness(["first config", "listeners"]);
+  const own = createOwnIdentity({ settings, log, clock, random });
+  const readiness = new Readiness(["first config", "listeners", ...(own ? ["certificate"] : [])]);
   let rejections = 0;
   let xds: XdsClient | undefined;
 
   // --- upstream side ---
-  const tlsClient = new TlsClient(clock);
+  const tlsClient = new TlsClient(clock, own?.keeper);
   const resolver = systemResolver();
   const isOwnListener = (address: string, port: number): boolean =>
     listeners.isListeningOn(port) && isOwnAddress(address);
@@ -128,6 +132,7 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
     clock,
     hostname: hostname(),
     serviceOf: (cluster) => clusters.get(cluster)?.config?.service,
+    spiffeId: () => own?.spiffeId(),
     gauges: {
       activeConnections: () => listeners.connections,
       isXdsConnected: () => xds?.isConnected ?? false,
@@ -192,6 +197,7 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
     certificateRefreshMs: settings.certificateRefreshMs,
     onCertificateProblem: (listener, why) =>
       log.warn("certificates cannot be read; the last good ones stay, if there are any", { listener, why }),
+    mesh: own?.mesh,
     tcp: telemetry.tcp,
     originalDestination: () => undefined,
     openTcp: async (proxy, connection) =>
@@ -240,6 +246,7 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
     },
   });
   circuitMetrics(telemetry.registry, circuits);
+  if (own !== undefined) identityMetrics(telemetry.registry, own.view(tlsClient), () => clock.now());
   healthCheckMetrics(telemetry.registry, clusters);
   accessMetrics(telemetry.registry, access.counts);
   limiterMetrics(telemetry.registry, limiters);
@@ -281,6 +288,8 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
 
   // --- start ---
   const adminAddress = settings.admin === undefined ? undefined : await admin.start(settings.admin);
+  own?.keeper.subscribe(() => readiness.done("certificate"));
+  await own?.keeper.start();
   let known: readonly ResourceUpdate[] = [];
   if (lastGood !== undefined) {
     const { resources, problems } = await lastGood.load();
@@ -299,6 +308,7 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
       clock,
       random,
       known,
+      ...(own && { open: openGrpcCallWith(own.openChannel) }),
       events: xdsEvents(log, clock, demand, (type) => {
         if (type === "virtual-host") noteProgress(readiness, state.current, true);
       }),
@@ -321,6 +331,7 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
       cancelTidying();
       cancelSweeping?.();
       await xds?.stop();
+      await own?.keeper.stop();
       listeners.stop();
       clusters.stop();
       circuits.stop();

@@ -10,9 +10,9 @@ import type { PoolSettings } from "./cluster/pool.ts";
 import { defaultPoolSettings } from "./cluster/pool.ts";
 import type { HttpServerSettings } from "./http/http-server.ts";
 import { defaultHttpServerSettings } from "./http/http-server.ts";
+import type { ControlPlaneTrust } from "./identity/control-plane-channel.ts";
 import { defaultOnDemand } from "./outbound/on-demand.ts";
 import type { OnDemandSettings } from "./outbound/on-demand-hosts.ts";
-import type { ControlPlaneTrust } from "./identity/control-plane-channel.ts";
 import type { AccessLogSettings } from "./telemetry/access-log.ts";
 import { accessLogEncodings } from "./telemetry/access-log.ts";
 import type { LogFormat, LogLevel } from "./telemetry/log.ts";
@@ -114,6 +114,7 @@ export function readProxySettings(
     serviceAccount: options.serviceAccount ?? "default",
     labels: reader.labels("--labels", options.labels ?? ""),
     ...present("locality", reader.locality("--locality", options.locality)),
+    ...(options.token === undefined ? {} : { hasIdentity: true }),
     ...(asksOnDemand && { onDemand: true }),
     bindings,
   };

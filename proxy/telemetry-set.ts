@@ -25,6 +25,8 @@ export interface TelemetrySetParts {
   readonly clock: Clock;
   readonly hostname: string;
   readonly serviceOf: (cluster: string) => ServiceName | undefined;
+  /** This workload's SPIFFE ID, once it has one. */
+  readonly spiffeId: () => string | undefined;
   readonly gauges: Omit<ProxyGauges, "activeRequests">;
 }
 
@@ -47,15 +49,15 @@ export interface TelemetrySet {
 
 /** Wires metrics and access log together. A format that does not compile is a mistake of ours, so it throws. */
 export function createTelemetry(parts: TelemetrySetParts): TelemetrySet {
-  const { settings, self, clock, serviceOf } = parts;
+  const { settings, self, clock, serviceOf, spiffeId } = parts;
   const registry = new MetricRegistry();
   const active = new ActiveRequests();
   const counters = proxyMetrics(registry, { ...parts.gauges, activeRequests: () => active.count });
-  const metrics = new HttpMetrics({ registry, clock, self, serviceOf });
+  const metrics = new HttpMetrics({ registry, clock, self, serviceOf, spiffeId });
   const countError = (exchange: Exchange) => {
     if (exchange.errorCode !== undefined) counters.countError(exchange.errorCode);
   };
-  const tcpMetrics = new TcpMetrics({ registry, self, serviceOf });
+  const tcpMetrics = new TcpMetrics({ registry, self, serviceOf, spiffeId });
   let logTcp = (_: TcpConnection): void => {};
   let sink: LogSink | undefined;
   const logged: Observer[] = [countError];

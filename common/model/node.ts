@@ -19,6 +19,8 @@ export interface ProxyNode {
    * gets everything that it may see.
    */
   readonly onDemand?: boolean;
+  /** It has an identity of the mesh, so it can do mutual TLS. */
+  readonly hasIdentity?: boolean;
   /** Explicit mode: where this proxy was told to listen. The control plane copies these into its listeners. */
   readonly bindings: ProxyBindings;
 }

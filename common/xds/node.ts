@@ -32,7 +32,11 @@ export function toWireNode(node: ProxyNode, version: string): WireNode {
     [keys.labels]: { ...node.labels },
     [keys.serviceAccount]: node.serviceAccount,
     [keys.workload]: node.name,
-    [keys.weft]: { bindings: bindingsToJson(node.bindings), onDemand: node.onDemand },
+    [keys.weft]: {
+      bindings: bindingsToJson(node.bindings),
+      onDemand: node.onDemand,
+      identity: node.hasIdentity,
+    },
   };
   return {
     id: node.id,
@@ -61,6 +65,7 @@ export function fromWireNode(message: WireNode): ProxyPeer {
     labels: labelsFromJson(metadata[keys.labels]),
     ...(locality && { locality }),
     ...(member(metadata[keys.weft], "onDemand") === true && { onDemand: true }),
+    ...(member(metadata[keys.weft], "identity") === true && { hasIdentity: true }),
     bindings: bindingsFromJson(member(metadata[keys.weft], "bindings")),
   };
   return {

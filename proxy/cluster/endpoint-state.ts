@@ -19,10 +19,13 @@ export class EndpointState implements Balanced {
   readonly health = new HealthRecord();
   #endpoint: Endpoint;
   #host: UpstreamHost;
+  readonly #spiffeIds: readonly string[];
 
-  constructor(endpoint: Endpoint, pool: RequestPool) {
+  /** `spiffeIds`: those that the endpoint may have; connections within the mesh verify that. */
+  constructor(endpoint: Endpoint, pool: RequestPool, spiffeIds: readonly string[] = []) {
     this.#endpoint = endpoint;
-    this.#host = hostOf(endpoint);
+    this.#spiffeIds = spiffeIds;
+    this.#host = hostOf(endpoint, spiffeIds);
     this.pool = pool;
   }
 
@@ -71,7 +74,7 @@ export class EndpointState implements Balanced {
   /** New config for the same address. */
   update(endpoint: Endpoint): void {
     if (endpoint === this.#endpoint) return;
-    if (endpoint.workload !== this.#endpoint.workload) this.#host = hostOf(endpoint);
+    if (endpoint.workload !== this.#endpoint.workload) this.#host = hostOf(endpoint, this.#spiffeIds);
     this.#endpoint = endpoint;
   }
 }
@@ -81,6 +84,13 @@ export function endpointKey({ address, port }: Pick<Endpoint, "address" | "port"
   return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
-function hostOf(endpoint: Endpoint): UpstreamHost {
-  return Object.freeze({ address: endpointKey(endpoint), workload: endpoint.workload });
+function hostOf(endpoint: Endpoint, spiffeIds: readonly string[]): UpstreamHost {
+  const { workload } = endpoint;
+  const own = workload && `/ns/${workload.namespace}/sa/${workload.serviceAccount}`;
+  const spiffeId = own && spiffeIds.find((id) => id.endsWith(own));
+  return Object.freeze({
+    address: endpointKey(endpoint),
+    workload,
+    ...(spiffeId && { spiffeId }),
+  });
 }

@@ -84,8 +84,8 @@ async function dialEndpoint(
     state.requests++;
     state.pool.active++;
     try {
-      const { address, port } = state.endpoint;
-      const socket = await dial(cluster, { host: address, port }, address, connection, parts);
+      const { address, port, tlsMode } = state.endpoint;
+      const socket = await dial(cluster, { host: address, port }, address, connection, parts, tlsMode);
       if (cluster.outlier !== undefined) cluster.outlier.answered(state.outlier, 200);
       return upstreamOf(cluster, socket, state);
     } catch (cause) {
@@ -131,13 +131,15 @@ async function dial(
   name: string,
   connection: TcpConnection,
   { connect }: TcpParts,
+  tlsMode?: "istio",
 ): Promise<Socket> {
   const config = cluster.config;
   if (config === undefined) throw meshError("no_cluster", "cluster_not_found");
   const hostname = config.service?.hostname;
   // A wildcard is no name that a certificate could be for.
   const serverName = hostname === undefined || hostname.startsWith("*") ? name : hostname;
-  const tls = config.tls && { settings: config.tls, serverName };
+  const settings = config.tls ?? (tlsMode === "istio" ? config.mutualTls : undefined);
+  const tls = settings && { settings, serverName };
   const socket = await connect(address, config.connectTimeoutMs, cluster.load.limits.tcpKeepalive, tls);
   const { localAddress, localPort } = socket;
   if (localAddress !== undefined && localPort !== undefined)

@@ -13,7 +13,8 @@ import { LatencyAverage } from "./balancers/latency-average.ts";
 import { isWarming } from "./balancers/warm-up.ts";
 import type { Connect, OpenSocket, UpstreamTls } from "./connect.ts";
 import { DnsEndpoints } from "./dns-endpoints.ts";
-import { EndpointState, endpointKey } from "./endpoint-state.ts";
+import type { EndpointState, } from "./endpoint-state.ts";
+import { endpointKey } from "./endpoint-state.ts";
 import { HealthChecker } from "./health/health-checker.ts";
 import { OutlierDetector } from "./health/outlier.ts";
 import type { Prober } from "./health/probe.ts";
@@ -21,8 +22,8 @@ import { createProber } from "./health/probe.ts";
 import { ClusterLoad } from "./load.ts";
 import { OriginalDestination } from "./original-destination.ts";
 import type { PoolSettings } from "./pool.ts";
-import type { AddressResolver } from "./resolver.ts";
 import { createPool } from "./request-pool.ts";
+import type { AddressResolver } from "./resolver.ts";
 
 /** What every cluster of a proxy uses. */
 export interface ClusterParts {
@@ -131,7 +132,11 @@ export class UpstreamCluster {
     if (!isDeepStrictEqual(before?.healthCheck, config.healthCheck)) this.#checkHealth(config.healthCheck);
     const { discovery } = config;
     if (before !== undefined && before.discovery.kind !== discovery.kind) this.#forgetDiscovery();
-    else if (!isDeepStrictEqual(before?.tls, config.tls) || before?.protocol !== config.protocol)
+    else if (
+      !isDeepStrictEqual(before?.tls, config.tls) ||
+      !isDeepStrictEqual(before?.mutualTls, config.mutualTls) ||
+      before?.protocol !== config.protocol
+    )
       this.#reconnect();
     if (discovery.kind === "static") this.setEndpoints(discovery.endpoints);
     else if (discovery.kind === "dns") this.#follow(discovery, before);
@@ -154,7 +159,10 @@ export class UpstreamCluster {
       const key = endpointKey(endpoint);
       const state = this.#endpoints.get(key);
       if (state === undefined) this.#endpoints.set(key, this.#createState(endpoint));
-      else state.update(endpoint);
+      else if (state.endpoint.tlsMode !== endpoint.tlsMode) {
+        state.pool.drain();
+        this.#endpoints.set(key, this.#createState(endpoint));
+      } else state.update(endpoint);
       gone.delete(key);
     }
     for (const [key, state] of gone) {
@@ -225,7 +233,7 @@ export class UpstreamCluster {
   #createProber({ endpoint }: EndpointState, check: HealthCheck): Prober {
     const { connect, openSocket, clock } = this.#parts;
     const address = () => ({ host: this.#dial(endpoint.address), port: endpoint.port });
-    const tls = this.#tlsTo(endpoint.address);
+    const tls = this.#tlsTo(endpoint);
     const { hostname = "*" } = this.#config?.service ?? {};
     return createProber(check.probe, {
       connect: () => connect(address(), check.timeoutMs, undefined, tls),
@@ -315,7 +323,7 @@ export class UpstreamCluster {
   #createState(endpoint: Endpoint): EndpointState {
     const { connect, pool, clock } = this.#parts;
     const { address, port } = endpoint;
-    const tls = this.#tlsTo(address);
+    const tls = this.#tlsTo(endpoint);
     const pooled = createPool(this.#config?.protocol ?? "http1", {
       connect: (protocol) => {
         const { tcpKeepalive, http2Keepalive } = this.load.limits;
@@ -334,14 +342,15 @@ export class UpstreamCluster {
     });
   }
 
-    return new EndpointState(endpoint, pooled);
+    return new EndpointState(endpoint, pooled, tls?.settings.identity && tls.settings.subjectAltNames);
   }
 
   /** Where an endpoint's next connection goes: its address, and where that is a logical name, what it stands for now. */
   #dial(address: string): string {
     return this.#dns?.addressOf(address) ?? address;
-  #tlsTo(address: string): UpstreamTls | undefined {
-    const { tls: settings, service } = this.#config ?? {};
+  #tlsTo({ address, tlsMode }: Endpoint): UpstreamTls | undefined {
+    const { tls, mutualTls, service } = this.#config ?? {};
+    const settings = tls ?? (tlsMode === "istio" ? mutualTls : undefined);
     return settings && { settings, serverName: service?.hostname ?? address };
   }
 

@@ -203,6 +203,8 @@ export interface UpstreamHost {
   /** `ip:port` */
   readonly address: string;
   readonly workload: Workload | undefined;
+  /** Who the endpoint is, where that is verified: `spiffe://cluster.local/ns/shop/sa/review`. */
+  readonly spiffeId?: string;
 }
 
 /** The answer on its way back. Status 101 on an upgrade: `body` is the tunnel's raw bytes towards the client. */

@@ -12,15 +12,28 @@ import type { HttpServerConnection } from "../http/server-connection.ts";
 import { ChainTable } from "../net/choose-chain.ts";
 import { plainAddress } from "../net/cidr.ts";
 import type { FirstBytes } from "../net/client-hello.ts";
+import type { IdentitySource } from "../net/identity-source.ts";
 import type { Listener as Port } from "../net/listen.ts";
 import { listen } from "../net/listen.ts";
+import type { HandshakeCounts } from "../net/mesh-tls.ts";
+import { peerOf } from "../net/mesh-tls.ts";
 import { Sniffer } from "../net/sniff.ts";
 import { TcpConnection } from "../net/tcp-connection.ts";
 import { ChainTls } from "./chain-tls.ts";
 import type { PassedConnectionParts } from "./passed-connection.ts";
 import { PassedConnection } from "./passed-connection.ts";
 
+/** What ends the mesh's TLS. */
+export interface MeshTlsParts {
+  readonly identity: IdentitySource;
+  readonly counts: HandshakeCounts;
+  /** Hears of clients that were not let in, `client` being `host:port`. */
+  readonly onRefused: (listener: string, client: string, why: string) => void;
+}
+
 export interface OpenListenerParts extends PassedConnectionParts {
+  /** Absent: this proxy has no identity, and chains that ask for it refuse every connection. */
+  readonly mesh?: MeshTlsParts | undefined;
   readonly settings: HttpServerSettings;
   readonly clock: Clock;
   /** Where a redirected connection was meant to go; undefined when it was not redirected. */
@@ -173,13 +186,19 @@ export class OpenListener {
   }
 
   #newChain(chain: FilterChain): LiveChain {
-    const { clock, certificateRefreshMs, settings, onCertificateProblem } = this.#parts;
+    const { clock, certificateRefreshMs, settings, onCertificateProblem, mesh } = this.#parts;
     const tls = new ChainTls({
       clock,
       refreshMs: certificateRefreshMs,
       handshakeTimeoutMs: settings.headerTimeoutMs,
       protocols: chain.http === undefined ? [] : ["h2", "http/1.1"],
       onProblem: (why) => onCertificateProblem(this.#listener.name, why),
+      identity: mesh?.identity,
+      counts: mesh?.counts,
+      onRefused: (why, raw) => {
+        const client = raw === undefined ? "" : `${raw.remoteAddress ?? ""}:${raw.remotePort ?? ""}`;
+        mesh?.onRefused(this.#listener.name, client, why);
+      },
       onSecured: (raw, socket) => {
         this.#others.delete(raw);
         const destination = this.#destinations.get(raw);
@@ -270,7 +289,7 @@ export class OpenListener {
 
   /** No chain takes it: that is worth a line in the access log. */
   #refuse(arrival: Arrival, serverName: string | undefined): void {
-    const connection = this.#newConnection(arrival, undefined, false, serverName);
+    const connection = this.#newConnection(arrival, undefined, undefined, serverName);
     connection.errorCode = "no_route";
     connection.flags = errorCatalogue.no_route.flag;
     connection.detail = "filter_chain_not_found";
@@ -299,22 +318,24 @@ export class OpenListener {
     secured: TLSSocket | undefined,
     serverName: string | undefined,
   ): PassedConnection {
-    const connection = this.#newConnection(arrival, live.chain, secured !== undefined, serverName);
+    const connection = this.#newConnection(arrival, live.chain, secured, serverName);
     return new PassedConnection(live.chain.tcp!, connection, this.#parts);
   }
 
   #newConnection(
     { socket, destination }: Arrival,
     chain: FilterChain | undefined,
-    isSecured: boolean,
+    secured: TLSSocket | undefined,
     serverName: string | undefined,
   ): TcpConnection {
+    const peer = secured && peerOf(secured);
     return new TcpConnection({
       downstream: {
         ...addressesOf(socket),
         listener: this.#listener.name,
         direction: this.#listener.direction,
-        scheme: isSecured ? "https" : "http",
+        scheme: secured === undefined ? "http" : "https",
+        ...(peer === undefined ? {} : { peer }),
         ...(destination === undefined ? {} : { destination }),
         ...(serverName === undefined ? {} : { serverName }),
       },
@@ -326,11 +347,13 @@ export class OpenListener {
 
   #serve(socket: Socket, live: LiveChain, secured: TLSSocket | undefined): void {
     const serverName = secured && serverNameOf(secured);
+    const peer = secured && peerOf(secured);
     const downstream: DownstreamConnection = {
       remote: { host: socket.remoteAddress ?? "", port: socket.remotePort ?? 0 },
       local: { host: socket.localAddress ?? "", port: socket.localPort ?? 0 },
       listener: this.#listener.name,
       scheme: secured === undefined ? "http" : "https",
+      ...(peer === undefined ? {} : { peer }),
       ...(serverName === undefined ? {} : { serverName }),
       ...(secured === undefined ? {} : { tls: agreedOn(secured) }),
     };

@@ -1,4 +1,5 @@
 import type { Workload } from "../../common/model/endpoint.ts";
+import type { PeerIdentity } from "../../common/model/identity.ts";
 import type { SocketAddress } from "../../common/model/node.ts";
 import type { Source } from "../../common/model/source.ts";
 import type { ErrorCode } from "../errors.ts";
@@ -15,6 +16,8 @@ export interface TcpDownstream {
   readonly destination?: SocketAddress;
   /** The TLS server name that the client asked for, whoever ends TLS. */
   readonly serverName?: string;
+  /** Who the client proved to be by mutual TLS. */
+  readonly peer?: PeerIdentity;
 }
 
 /** One connection whose bytes are passed on, and what becomes of it; for metrics and access log. */
@@ -26,7 +29,9 @@ export class TcpConnection {
   readonly chain: string;
   readonly source: Source | undefined;
   cluster = "";
-  upstream: { readonly address: string; readonly workload: Workload | undefined } | undefined = undefined;
+  upstream:
+    | { readonly address: string; readonly workload: Workload | undefined; readonly spiffeId?: string }
+    | undefined = undefined;
   /** `ip:port` of our end towards the upstream. */
   upstreamLocal: string | undefined = undefined;
   /** Who sent it, when its certificate says so. */

@@ -7,6 +7,9 @@ import type { ClientTls } from "../../common/model/tls.ts";
 import { meshError } from "../errors.ts";
 import type { ConnectTarget } from "./connect.ts";
 import { connect } from "./connect.ts";
+import type { IdentitySource } from "./identity-source.ts";
+import { MeshSessions } from "./mesh-sessions.ts";
+import { HandshakeCounts, meshMaterial, meshProtocol, notePeer, serverOf } from "./mesh-tls.ts";
 import { readTlsFiles } from "./tls-files.ts";
 
 /** ms for which files that were read are used again. */
@@ -17,14 +20,20 @@ const filesHoldMs = 5_000;
  * signed, for one of `subjectAltNames`, else for the SNI, else for the name or address that was dialled.
  */
 export class TlsClient {
+  /** Of handshakes within the mesh. */
+  readonly counts = new HandshakeCounts();
   readonly #clock: Clock;
+  readonly #identity: IdentitySource | undefined;
+  readonly #sessions = new MeshSessions();
   readonly #contexts = new WeakMap<
     ClientTls,
     { readonly at: number; readonly context: Promise<SecureContext> }
   >();
 
-  constructor(clock: Clock) {
+  /** `identity`: of this workload, for `ClientTls.identity`; without it such connections fail. */
+  constructor(clock: Clock, identity?: IdentitySource) {
     this.#clock = clock;
+    this.#identity = identity;
   }
 
   /**
@@ -44,7 +53,48 @@ export class TlsClient {
     });
     const socket = await connect(target, this.#clock);
     const leftMs = Math.max(1, target.timeoutMs - (this.#clock.monotonic() - begin));
+    if (tls.identity) return this.#meshHandshake(socket, target, tls, context, name, leftMs, protocols);
     return this.#handshake(socket, tls, context, tls.sni ?? name, leftMs, protocols);
+  }
+
+  /** With a ticket of an earlier connection where there is one. Who the server is, is looked at each time. */
+  async #meshHandshake(
+    raw: Socket,
+    { host, port }: ConnectTarget,
+    tls: ClientTls,
+    context: SecureContext,
+    name: string,
+    timeoutMs: number,
+    protocols: readonly string[],
+  ): Promise<TLSSocket> {
+    const key = `${host} ${port} ${tls.sni ?? ""} ${tls.subjectAltNames.join(" ")}`;
+    const session = this.#sessions.ticketOf(key);
+    const offered = [meshProtocol, ...protocols];
+    const socket = await this.#handshake(
+      raw,
+      tls,
+      context,
+      tls.sni ?? name,
+      timeoutMs,
+      offered,
+      session,
+    ).catch((cause: unknown) => {
+      this.#sessions.forget(key);
+      this.counts.failed += 1;
+      throw cause;
+    });
+    const server = serverOf(socket, tls, this.#clock.now());
+    if (!server.ok) {
+      socket.on("error", () => {});
+      socket.destroy();
+      this.#sessions.forget(key);
+      this.counts.failed += 1;
+      throw meshError("connect_failed", "tls_certificate_refused", new Error(server.why));
+    }
+    this.counts.note(socket.isSessionReused());
+    socket.on("session", (ticket) => this.#sessions.keep(key, ticket, context));
+    notePeer(socket, server.peer);
+    return socket;
   }
 
   #handshake(
@@ -54,11 +104,13 @@ export class TlsClient {
     name: string,
     timeoutMs: number,
     protocols: readonly string[],
+    session?: Buffer,
   ): Promise<TLSSocket> {
     return new Promise((resolve, reject) => {
       const socket = startTls({
         socket: raw,
         secureContext,
+        ...(session && { session }),
         // RFC 6066 3: an address is no server name.
         ...(isIP(name) === 0 ? { servername: name } : {}),
         ...(protocols.length > 0 ? { ALPNProtocols: [...protocols] } : {}),
@@ -93,6 +145,7 @@ export class TlsClient {
 
   /** Made anew when the files may have changed; connections that are open stay. */
   #contextOf(tls: ClientTls): Promise<SecureContext> {
+    if (tls.identity) return this.#meshContext();
     const known = this.#contexts.get(tls);
     const now = this.#clock.monotonic();
     const usesFiles = tls.caFile !== undefined || tls.certificate !== undefined;
@@ -104,11 +157,16 @@ export class TlsClient {
     context.catch(() => this.#contexts.delete(tls));
     return context;
   }
+
+  async #meshContext(): Promise<SecureContext> {
+    return this.#sessions.contextOf(meshMaterial(this.#identity, this.#clock.now()));
+  }
 }
 
 /** The error that node:tls wants, or undefined when the certificate is for whom we asked. */
 function verifyName(tls: ClientTls, name: string, certificate: PeerCertificate): Error | undefined {
-  if (tls.insecureSkipVerify) return undefined;
+  // Within the mesh that is looked at after the handshake, since resumed ones are not asked here.
+  if (tls.insecureSkipVerify || tls.identity) return undefined;
   if (tls.subjectAltNames.length === 0) return checkServerIdentity(name, certificate);
   const uris = (certificate.subjectaltname ?? "").split(", ").filter((entry) => entry.startsWith("URI:"));
   const fits = tls.subjectAltNames.some((wanted) =>

@@ -3,6 +3,9 @@ import type { Server, TLSSocket, TlsOptions } from "node:tls";
 import { createServer } from "node:tls";
 import type { CancelTimer, Clock } from "../../common/base/clock.ts";
 import type { ServerTls } from "../../common/model/tls.ts";
+import type { IdentitySource } from "./identity-source.ts";
+import type { HandshakeCounts } from "./mesh-tls.ts";
+import { clientOf, meshMaterial, meshProtocol, notePeer } from "./mesh-tls.ts";
 import type { TlsMaterial } from "./tls-files.ts";
 import { readTlsFiles, sameMaterial } from "./tls-files.ts";
 
@@ -16,6 +19,12 @@ export interface TlsServerParts {
   readonly protocols: readonly string[];
   /** Hears, once per reason, of files that can't be used; the ones before stay in use. */
   readonly onProblem: (why: string) => void;
+  /** Of this workload, for `ServerTls.identity`; without it such a server never gets ready. */
+  readonly identity?: IdentitySource | undefined;
+  /** Of handshakes within the mesh. */
+  readonly counts?: HandshakeCounts | undefined;
+  /** Hears why a client of the mesh was not let in. */
+  readonly onRefused?: (why: string, raw: Socket | undefined) => void;
   /** Takes what is inside, once the handshake is done. */
   readonly onSecured: (raw: Socket, socket: TLSSocket) => void;
 }
@@ -39,24 +48,54 @@ export class TlsServer {
   constructor(tls: ServerTls, parts: TlsServerParts) {
     this.tls = tls;
     this.#parts = parts;
+    const asksClient = tls.clientCaFile !== undefined || tls.identity !== undefined;
+    const protocols = tls.identity === undefined ? parts.protocols : [...parts.protocols, meshProtocol];
     this.#server = createServer({
-      requestCert: tls.clientCaFile !== undefined,
+      requestCert: asksClient,
+      // Within the mesh the reason is told, so that is looked at below.
       rejectUnauthorized: tls.clientCaFile !== undefined,
-      ...(parts.protocols.length > 0 ? { ALPNProtocols: [...parts.protocols] } : {}),
+      ...(protocols.length > 0 ? { ALPNProtocols: [...protocols] } : {}),
       allowHalfOpen: true,
       handshakeTimeout: parts.handshakeTimeoutMs,
     });
     this.#server.on("secureConnection", (socket) => {
       const raw = this.#take(socket);
       if (raw === undefined) socket.destroy();
-      else parts.onSecured(raw, socket);
+      else if (tls.identity === undefined || this.#admits(socket, raw)) parts.onSecured(raw, socket);
     });
     // A handshake that fails is the client's doing, and it knows.
-    this.#server.on("tlsClientError", (_error, socket) => {
+    this.#server.on("tlsClientError", (error, socket) => {
       socket.destroy();
-      this.#take(socket)?.destroy();
+      const raw = this.#take(socket);
+      if (tls.identity !== undefined) this.#refuse(reasonOf(error), raw);
+      raw?.destroy();
     });
-    this.#cancelRefresh = parts.clock.every(parts.refreshMs, () => void this.refresh());
+    const cancelTimer = parts.clock.every(parts.refreshMs, () => void this.refresh());
+    const unsubscribe = tls.identity && parts.identity?.subscribe(() => void this.refresh());
+    this.#cancelRefresh = () => {
+      cancelTimer();
+      unsubscribe?.();
+    };
+  }
+
+  #admits(socket: TLSSocket, raw: Socket): boolean {
+    const client = clientOf(socket, this.tls, this.#parts.clock.now());
+    if (client.ok) {
+      this.#parts.counts?.note(socket.isSessionReused());
+      notePeer(socket, client.peer);
+      return true;
+    }
+    socket.on("error", () => {});
+    socket.destroy();
+    raw.destroy();
+    this.#refuse(client.why, raw);
+    return false;
+  }
+
+  #refuse(why: string, raw: Socket | undefined): void {
+    const { counts, onRefused } = this.#parts;
+    if (counts !== undefined) counts.failed += 1;
+    onRefused?.(why, raw);
   }
 
   /** Does the handshake on a socket, whose bytes may have been read and put back; only once ready. */
@@ -79,7 +118,10 @@ export class TlsServer {
   /** Reads the files again and uses them when they differ. */
   async refresh(): Promise<void> {
     try {
-      const material = await readTlsFiles(this.tls.certificate, this.tls.clientCaFile);
+      const { identity, clock } = this.#parts;
+      const material = this.tls.identity
+        ? meshMaterial(identity, clock.now())
+        : await readTlsFiles(this.tls.certificate, this.tls.clientCaFile);
       const before = this.#material;
       if (this.#cancelRefresh === undefined || (before && sameMaterial(material, before))) return;
       this.#server.setSecureContext(contextOptions(this.tls, material));
@@ -99,12 +141,18 @@ export class TlsServer {
   }
 }
 
+/** OpenSSL's words for what was wrong with the client's certificate, or with its handshake. */
+function reasonOf(error: Error): string {
+  const { code, reason } = error as NodeJS.ErrnoException & { readonly reason?: string };
+  return `the handshake failed: ${reason ?? code ?? error.message}`;
+}
+
 function addressOf({ remoteAddress, remotePort, localPort }: Socket): string {
   return `${remoteAddress} ${remotePort} ${localPort}`;
 }
 
 function contextOptions(tls: ServerTls, material: TlsMaterial): TlsOptions {
-  const { minVersion = "TLSv1.2", maxVersion = "TLSv1.3", cipherSuites } = tls;
+  const { minVersion = tls.identity ? "TLSv1.3" : "TLSv1.2", maxVersion = "TLSv1.3", cipherSuites } = tls;
   return {
     ...material,
     minVersion,

@@ -1,7 +1,8 @@
 import type { Clock } from "../../common/base/clock.ts";
 import type { ServiceName } from "../../common/model/cluster.ts";
 import type { Workload } from "../../common/model/endpoint.ts";
-import type { Exchange } from "../http/exchange.ts";
+import type { PeerIdentity } from "../../common/model/identity.ts";
+import type { Exchange, UpstreamHost } from "../http/exchange.ts";
 import { BucketCounts } from "./histogram-buckets.ts";
 import type { CounterChild, MetricRegistry, MetricSample } from "./metric-registry.ts";
 import type { SideLabels, StandardLabels } from "./standard-labels.ts";
@@ -14,6 +15,8 @@ export interface HttpMetricsParts {
   readonly self: Workload;
   /** The service behind a cluster; asked once per cluster and workload, not per request. */
   readonly serviceOf: (cluster: string) => ServiceName | undefined;
+  /** This workload's SPIFFE ID, once it has one. */
+  readonly spiffeId?: () => string | undefined;
   /** Name of the Kubernetes cluster we run in (Istio's CLUSTER_ID); "unknown" outside of one. */
   readonly meshCluster?: string;
   /** Label sets kept at most, each with a counter and three histograms. Default 1,000. */
@@ -87,13 +90,21 @@ export class HttpMetrics {
     if (ways === undefined) {
       // Cluster names come from config, but whole generations of config pass by while a proxy lives.
       if (this.#ways[reporter].size >= 10_000) this.#forgetWays();
-      ways = { withWorkload: new WeakMap(), withoutWorkload: new Map() };
+      ways = newWays();
       this.#ways[reporter].set(exchange.cluster, ways);
     }
-    let outcomes = workload === undefined ? ways.withoutWorkload : ways.withWorkload.get(workload);
+    const { peer } = exchange.downstream;
+    if (reporter === "destination" && peer !== undefined) {
+      const known = ways.withPeer.get(peer);
+      ways.withPeer.set(peer, known ?? newWays());
+      ways = known ?? ways.withPeer.get(peer)!;
+    }
+    // An endpoint keeps its object as long as its workload, and how it is protected, stay.
+    const other = reporter === "source" && workload !== undefined ? exchange.upstream : workload;
+    let outcomes = other === undefined ? ways.withoutWorkload : ways.withWorkload.get(other);
     if (outcomes === undefined) {
       outcomes = new Map();
-      ways.withWorkload.set(workload!, outcomes);
+      ways.withWorkload.set(other!, outcomes);
     }
     const key = outcomeKey(exchange);
     let series = outcomes.get(key);
@@ -128,9 +139,12 @@ export class HttpMetrics {
   #labels(reporter: Reporter, exchange: Exchange, workload: Workload | undefined): StandardLabels {
     const service = this.#parts.serviceOf(exchange.cluster);
     const meshCluster = this.#parts.meshCluster ?? unknown;
-    const other = sideLabels(workload, meshCluster);
-    const source = reporter === "source" ? this.#self : other;
-    const destination = reporter === "source" ? other : this.#self;
+    const theirs = reporter === "source" ? exchange.upstream?.spiffeId : exchange.downstream.peer?.spiffeId;
+    const ours = theirs && this.#parts.spiffeId?.();
+    const other = { ...sideLabels(workload, meshCluster), principal: theirs ?? unknown };
+    const self = { ...this.#self, principal: ours ?? unknown };
+    const source = reporter === "source" ? self : other;
+    const destination = reporter === "source" ? other : self;
     // Inbound clusters name no service; the workload's own canonical service is the best there is.
     const fallback =
       reporter === "destination" ? destination.canonical_service : wellKnownCluster(exchange.cluster);
@@ -146,7 +160,7 @@ export class HttpMetrics {
       grpc_response_status: isGrpc(exchange) ? boundedGrpcStatus(exchange.grpcStatus) : "",
       response_flags: exchange.flags === "" ? "-" : exchange.flags,
       connection_security_policy:
-        reporter === "source" ? unknown : exchange.downstream.scheme === "https" ? "mutual_tls" : "none",
+        reporter === "source" ? unknown : exchange.downstream.peer === undefined ? "none" : "mutual_tls",
     };
   }
 
@@ -203,9 +217,15 @@ class Series {
 }
 
 interface ClusterWays {
+  /** By who the client proved to be. */
+  readonly withPeer: WeakMap<PeerIdentity, ClusterWays>;
   /** Weak, because every endpoint update brings new workload objects. */
-  readonly withWorkload: WeakMap<Workload, Map<number | string, Series>>;
+  readonly withWorkload: WeakMap<Workload | UpstreamHost, Map<number | string, Series>>;
   readonly withoutWorkload: Map<number | string, Series>;
+}
+
+function newWays(): ClusterWays {
+  return { withPeer: new WeakMap(), withWorkload: new WeakMap(), withoutWorkload: new Map() };
 }
 
 const histograms: readonly (readonly [name: string, help: string, pick: (series: Series) => BucketCounts])[] =
@@ -223,9 +243,9 @@ const histograms: readonly (readonly [name: string, help: string, pick: (series:
 function outcomeKey(exchange: Exchange): number | string {
   const status = boundedStatus(exchange.status);
   const grpc = isGrpc(exchange);
-  if (exchange.flags === "" && !grpc && exchange.downstream.scheme === "http") return status;
+  if (exchange.flags === "" && !grpc) return status;
   const grpcStatus = grpc ? boundedGrpcStatus(exchange.grpcStatus) : "";
-  return `${status} ${exchange.flags} ${grpc} ${grpcStatus} ${exchange.downstream.scheme}`;
+  return `${status} ${exchange.flags} ${grpc} ${grpcStatus}`;
 }
 
 /** gRPC needs HTTP/2, so HTTP/1.1 exchanges are not searched for a content type. */

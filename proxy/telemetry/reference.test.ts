@@ -7,6 +7,7 @@ import { faultMetrics } from "./fault-metrics.ts";
 import { healthCheckMetrics } from "./health-check-metrics.ts";
 import { envoyBuckets } from "./histogram-buckets.ts";
 import { HttpMetrics } from "./http-metrics.ts";
+import { identityMetrics } from "./identity-metrics.ts";
 import { limiterMetrics } from "./limiter-metrics.ts";
 import { MetricRegistry } from "./metric-registry.ts";
 import { proxyMetrics } from "./proxy-metrics.ts";
@@ -28,6 +29,17 @@ describe("the reference pages", () => {
     limiterMetrics(registry, []);
     healthCheckMetrics(registry, []);
     faultMetrics(registry, { injected: {}, active: 0, overflowed: 0 });
+    const none = { full: 0, resumed: 0, failed: 0 };
+    identityMetrics(
+      registry,
+      {
+        expiresAt: () => undefined,
+        renewals: () => 0,
+        failures: () => 0,
+        handshakes: () => ({ client: none, server: none }),
+      },
+      () => 0,
+    );
     const self = { name: "", namespace: "", serviceAccount: "", labels: {} };
     new HttpMetrics({ registry, clock: new FakeClock(), self, serviceOf: () => undefined });
     new TcpMetrics({ registry, self, serviceOf: () => undefined });

@@ -10,6 +10,8 @@ export interface TcpMetricsParts {
   /** The workload beside this proxy, or the gateway itself. */
   readonly self: Workload;
   readonly serviceOf: (cluster: string) => ServiceName | undefined;
+  /** This workload's SPIFFE ID, once it has one. */
+  readonly spiffeId?: () => string | undefined;
   /** Name of the Kubernetes cluster we run in (Istio's CLUSTER_ID); "unknown" outside of one. */
   readonly meshCluster?: string;
   /** Label sets kept at most. Default 1,000. */
@@ -77,19 +79,23 @@ export class TcpMetrics implements TcpObserver {
       reporter === "source" ? upstream?.workload : peer,
       this.#parts.meshCluster ?? unknown,
     );
+    const theirs = reporter === "source" ? upstream?.spiffeId : downstream.peer?.spiffeId;
+    const principals = { theirs: theirs ?? unknown, ours: (theirs && this.#parts.spiffeId?.()) ?? unknown };
     const destination = reporter === "source" ? other : this.#self;
     const fallback = reporter === "destination" ? destination.canonical_service : wellKnownCluster(cluster);
     return {
       reporter,
       ...prefixed("source", reporter === "source" ? this.#self : other),
       ...prefixed("destination", destination),
+      source_principal: reporter === "source" ? principals.ours : principals.theirs,
+      destination_principal: reporter === "source" ? principals.theirs : principals.ours,
       destination_service: service?.hostname ?? unknown,
       destination_service_name: service?.name ?? fallback,
       destination_service_namespace: service?.namespace ?? destination.workload_namespace,
       request_protocol: "tcp",
       response_flags: flags === "" ? "-" : flags,
       connection_security_policy:
-        reporter === "source" ? unknown : downstream.scheme === "https" ? "mutual_tls" : "none",
+        reporter === "source" ? unknown : downstream.peer === undefined ? "none" : "mutual_tls",
     };
   }
 
