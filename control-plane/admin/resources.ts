@@ -44,14 +44,16 @@ export function addResourceRoutes(app: FastifyInstance, api: ControlPlaneApi, cl
       result: resultOf(api, resource),
     }));
     const shadowed = decoded.resources.flatMap((resource) => shadowing(api, resource));
-    const preview = api.preview(decoded.resources);
     const isDryRun = request.query.dryRun === "true";
+    const waits = !isDryRun && wait > 0;
+    // Who waits is told of the picture that is pushed; making one more beforehand would only hold that up.
+    const preview = waits ? undefined : api.preview(decoded.resources);
     const changed = decoded.resources.filter(
       (resource, index) => results[index]!.result !== "unchanged" || hasMoved(api, resource),
     );
     if (!isDryRun && changed.length > 0) await api.write(changed);
-    const settled = !isDryRun && wait > 0 ? await api.settled(wait) : undefined;
-    const picture = isDryRun ? preview : settled ? api.snapshot() : preview;
+    const settled = waits ? await api.settled(wait) : undefined;
+    const picture = preview ?? api.snapshot();
     return {
       dryRun: isDryRun,
       resources: results.map((result) => ({ ...result, state: stateIn(picture, result) })),
