@@ -47,6 +47,8 @@ export interface RetryBudget {
   /** 0..1 */
   readonly fraction: number;
   readonly minConcurrency: number;
+  /** ms: requests of the last so many count as under way too (Istio's budgetInterval). Absent: only those that are. */
+  readonly intervalMs?: number;
 }
 
 /** Istio's retryBudget defaults, in force for every cluster that says nothing else. */

@@ -171,6 +171,8 @@ export interface RetryPolicy {
   /** Number of retries after the first attempt. 0 turns retries off. */
   readonly attempts: number;
   readonly perTryTimeoutMs?: number;
+  /** ms without a byte either way after which an attempt is given up (Envoy's per_try_idle_timeout). */
+  readonly perTryIdleTimeoutMs?: number;
   /** Envoy's and gRPC's words, such as "connect-failure", "refused-stream", "5xx", "unavailable". */
   readonly on: readonly string[];
   readonly statusCodes: readonly number[];
@@ -178,6 +180,8 @@ export interface RetryPolicy {
   readonly maxIntervalMs: number;
   /** True: another attempt may go to an endpoint that failed already (Istio's retryIgnorePreviousHosts: false). */
   readonly mayRepeatHost?: boolean;
+  /** From the third attempt on, another priority than before, while there is one (Istio's retryRemoteLocalities). */
+  readonly leavesPriority?: boolean;
 }
 
 export interface CorsPolicy {

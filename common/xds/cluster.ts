@@ -12,6 +12,7 @@ import type { Json, JsonObject } from "./weft-metadata.ts";
 import {
   fromWeftMetadata,
   isList,
+  number,
   sourceFromJson,
   sourceToJson,
   text,
@@ -42,6 +43,7 @@ export function encodeCluster(cluster: Cluster): Uint8Array {
     // Envoy's error_matcher is younger than the messages that we have.
     outlierErrorStatuses: cluster.outlierDetection?.errorStatuses,
     tcpFault: tcpFaultToJson(cluster.tcpFault),
+    retryBudgetMs: cluster.retryBudget?.intervalMs,
   });
   return ClusterCodec.encode({
     name: cluster.name,
@@ -79,7 +81,7 @@ function fromCluster(message: WireCluster, reading: Reading): Cluster {
     discovery: fromDiscovery(message, reading),
     loadBalancer: fromLoadBalancerFields(message, weft, reading),
     connectTimeoutMs: message.connectTimeout ? fromDuration(message.connectTimeout) : defaultConnectTimeoutMs,
-    ...withErrorStatuses(fromClusterPolicy(message, reading), weft),
+    ...withBudgetInterval(withErrorStatuses(fromClusterPolicy(message, reading), weft), weft),
     ...(tls ? { tls } : {}),
     ...(mutualTls ? { mutualTls } : {}),
     ...(tcpFault ? { tcpFault } : {}),
@@ -95,6 +97,13 @@ function withErrorStatuses<P extends Pick<Cluster, "outlierDetection">>(policy: 
   if (outlierDetection === undefined || !isList(statuses)) return policy;
   const errorStatuses = statuses.filter((status) => typeof status === "number");
   return { ...policy, outlierDetection: { ...outlierDetection, errorStatuses } };
+}
+
+/** Envoy's retry budget counts what is under way only. */
+function withBudgetInterval<P extends Pick<Cluster, "retryBudget">>(policy: P, weft: Json): P {
+  const intervalMs = number(weft, "retryBudgetMs");
+  if (policy.retryBudget === undefined || intervalMs === undefined) return policy;
+  return { ...policy, retryBudget: { ...policy.retryBudget, intervalMs } };
 }
 
 function toDiscovery(name: string, discovery: ClusterDiscovery): WireCluster {

@@ -166,6 +166,17 @@ const previousHosts = {
   },
 };
 
+/** With Istio's frequency: the priorities of the first two attempts are left from the third on. */
+const previousPriorities = {
+  name: "envoy.retry_priorities.previous_priorities",
+  typedConfig: {
+    type_url:
+      "type.googleapis.com/envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
+    // update_frequency (field 1): 2
+    value: Uint8Array.of(8, 2),
+  },
+};
+
 function toRetryPolicy(retry: RetryPolicy): WireRetryPolicy {
   // Envoy looks at the status codes only when this word is among the conditions.
   const needsRule = retry.statusCodes.length > 0 && !retry.on.includes(statusCodeRule);
@@ -174,6 +185,10 @@ function toRetryPolicy(retry: RetryPolicy): WireRetryPolicy {
     numRetries: { value: retry.attempts },
     ...(retry.perTryTimeoutMs === undefined ? {} : { perTryTimeout: toDuration(retry.perTryTimeoutMs) }),
     retriableStatusCodes: [...retry.statusCodes],
+    ...(retry.perTryIdleTimeoutMs === undefined
+      ? {}
+      : { perTryIdleTimeout: toDuration(retry.perTryIdleTimeoutMs) }),
+    ...(retry.leavesPriority ? { retryPriority: previousPriorities } : {}),
     ...(retry.mayRepeatHost ? {} : { retryHostPredicate: [previousHosts], hostSelectionRetryMaxAttempts: 5 }),
     retryBackOff: {
       baseInterval: toDuration(Math.max(1, retry.baseIntervalMs)),
@@ -191,6 +206,10 @@ export function fromRetryPolicy(retry: WireRetryPolicy): RetryPolicy {
     ...(retry.perTryTimeout && fromDuration(retry.perTryTimeout) > 0
       ? { perTryTimeoutMs: fromDuration(retry.perTryTimeout) }
       : {}),
+    ...(retry.perTryIdleTimeout && fromDuration(retry.perTryIdleTimeout) > 0
+      ? { perTryIdleTimeoutMs: fromDuration(retry.perTryIdleTimeout) }
+      : {}),
+    ...(retry.retryPriority?.name === previousPriorities.name ? { leavesPriority: true } : {}),
     on: (retry.retryOn ?? "").split(",").filter((word) => word !== ""),
     statusCodes: retry.retriableStatusCodes ?? [],
     ...(retry.retryHostPredicate?.some(({ name }) => name === previousHosts.name)

@@ -26,6 +26,8 @@ function sendToPicked(cluster: UpstreamCluster, exchange: Exchange): Promise<Res
   let endpoint = cluster.pick(exchange.hashKey);
   const { previousHosts } = exchange;
   if (previousHosts !== undefined) {
+    const elsewhere = exchange.leavesPriority ? cluster.pickOtherPriority(previousHosts) : undefined;
+    if (elsewhere !== undefined) endpoint = elsewhere;
     // A retry goes somewhere else when there is somewhere else (Envoy's previous_hosts predicate, with Istio's five tries).
     for (
       let tries = 1;

@@ -198,6 +198,30 @@ describe("a cluster's balancer", () => {
 });
 
 describe("a cluster's endpoints", () => {
+describe("an attempt that is to leave the priorities of those before", () => {
+  // covers VirtualService http[].retries.retryRemoteLocalities
+  it("goes to the next priority from the third attempt on, and where it can when there is no other", async () => {
+    clusters.configure(cluster("c"));
+    clusters.setEndpoints({
+      cluster: "c",
+      endpoints: [endpoint(1), endpoint(2), endpoint(3, { priority: 1 }), endpoint(4, { priority: 2 })],
+    });
+    const exchange = plainExchange();
+    const visited: string[] = [];
+    const attempt = async () => {
+      await clusters.upstream("c")(exchange);
+      visited.push(exchange.upstream!.address);
+      exchange.leavesPriority = true;
+      exchange.previousHosts = [...(exchange.previousHosts ?? []), exchange.upstream!];
+    };
+    for (let i = 0; i < 5; i++) await attempt();
+    expect(visited.slice(0, 2).toSorted()).toEqual(["127.0.0.1:1", "127.0.0.1:2"]);
+    expect(visited[2]).toBe("127.0.0.1:3");
+    // Judged by pairs, as in Envoy: the fourth has the usual tries, the fifth leaves what the first four saw.
+    expect(visited[4]).toBe("127.0.0.1:4");
+  });
+});
+
   it("are picked in turn and noted on the exchange", async () => {
     clusters.configure(staticCluster("c", 1, 2));
     const exchanges = [plainExchange(), plainExchange()];

@@ -7,6 +7,7 @@ import type { ConnectionPool } from "../../common/model/connection-pool.ts";
 import type { Endpoint } from "../../common/model/endpoint.ts";
 import type { HealthCheck } from "../../common/model/health-check.ts";
 import type { OutlierDetection } from "../../common/model/outlier-detection.ts";
+import type { UpstreamHost } from "../http/exchange.ts";
 import type { Pick } from "./balancers/balancer.ts";
 import { balance } from "./balancers/index.ts";
 import { LatencyAverage } from "./balancers/latency-average.ts";
@@ -109,6 +110,27 @@ export class UpstreamCluster {
   pick(hash?: Hash64, tries?: number): EndpointState | undefined {
     return this.#pick(hash, tries);
   }
+  /**
+   * Where a retry goes that is to leave the priorities of the attempts before: the next one that may take traffic, its least busy endpoint.
+   * Two attempts have the usual choice (Envoy's previous_priorities with Istio's update_frequency 2); undefined: so has this one.
+   */
+  pickOtherPriority(previous: readonly UpstreamHost[]): EndpointState | undefined {
+    const judged = previous.slice(0, previous.length - (previous.length % 2));
+    if (judged.length === 0) return undefined;
+    const tried = new Set<number>();
+    for (const { host, priority } of this.endpoints) if (judged.includes(host)) tried.add(priority);
+    let best: EndpointState | undefined;
+    for (const endpoint of this.endpoints) {
+      if (!endpoint.isEligible || tried.has(endpoint.priority)) continue;
+      const isBetter =
+        best === undefined ||
+        endpoint.priority < best.priority ||
+        (endpoint.priority === best.priority && endpoint.active < best.active);
+      if (isBetter) best = endpoint;
+    }
+    return best;
+  }
+
 
   /** Monotonic ms. */
   now(): number {

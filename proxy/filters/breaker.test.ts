@@ -245,6 +245,46 @@ describe("the circuits of a proxy", () => {
   });
 });
 
+describe("a breaker of gRPC calls", () => {
+  const streamed = async (scene: ReturnType<typeof sceneOf>, grpcStatus: string | undefined) => {
+    const exchange = exchangeOf({ method: "POST", headers: ["content-type", "application/grpc"] });
+    const body = new Body(undefined);
+    const answered = scene.send(exchange, async () => ({ ...responseOf(), body }));
+    const answer = await answered;
+    exchange.grpcStatus = grpcStatus;
+    exchange.finish(1);
+    await settle();
+    return answer.status;
+  };
+
+  it("hands the answer on at once and judges the call by its trailers", async () => {
+    const scene = sceneOf();
+    for (const status of ["0", "0", "14"]) expect(await streamed(scene, status)).toBe(200);
+    expect(scene.circuit.state).toBe("closed");
+    expect(await streamed(scene, "13")).toBe(200);
+    expect(scene.circuit.state).toBe("open");
+    expect(scene.clock.pendingTimers).toBe(0);
+  });
+
+  it("takes what the caller did wrong, and what broke off, for no failure", async () => {
+    const scene = sceneOf();
+    for (const status of ["5", "3", undefined, "16", "1"]) await streamed(scene, status);
+    expect(scene.circuit.state).toBe("closed");
+  });
+
+  it("counts a stream that outlives the window as answered", async () => {
+    const scene = sceneOf({ volumeThreshold: 1 });
+    const exchange = exchangeOf({ method: "POST", headers: ["content-type", "application/grpc"] });
+    await scene.send(exchange, async () => ({ ...responseOf(), body: new Body(undefined) }));
+    await scene.clock.advance(policy.windowMs);
+    exchange.grpcStatus = "14";
+    exchange.finish(1);
+    await settle();
+    expect(scene.circuit.state).toBe("closed");
+    expect(scene.clock.pendingTimers).toBe(0);
+  });
+});
+
 function routeWith(breakerPolicy: CircuitBreakerPolicy): Route {
   const plain = plainRoute("review");
   const action = plain.action as ForwardAction;

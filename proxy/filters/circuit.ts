@@ -5,7 +5,7 @@ import type { CircuitBreakerPolicy } from "../../common/model/circuit-breaker.ts
 import type { MeshError } from "../errors.ts";
 import { meshError, toMeshError } from "../errors.ts";
 import type { Exchange, Response } from "../http/exchange.ts";
-import { grpcStatusName } from "../http/grpc-status.ts";
+import { grpcStatusName, isGrpc } from "../http/grpc-status.ts";
 import type { Service } from "../http/layer.ts";
 import { LastGoodResponses } from "./last-good-responses.ts";
 
@@ -43,6 +43,7 @@ export class Circuit {
   readonly #slotMs: number;
   #slot: number;
   #slow: { calls: number; slow: number }[] = emptyWindow();
+  readonly #answeredAt = new WeakMap<Exchange, number>();
   #openedAt = 0;
   /** Grows with each opening, so that a probe of an earlier one that ends late changes nothing. */
   #opening = 0;
@@ -89,6 +90,14 @@ export class Circuit {
   run(send: Service, exchange: Exchange): Promise<Response> {
     // Replaced by one with another policy: the routes that still have it are about to go.
     if (this.#breaker.isShutdown) return send(exchange);
+    if (!isGrpc(exchange)) return this.#run(send, exchange);
+    // The answer goes on as it comes; how the call went is known at its end.
+    return new Promise((resolve, reject) => {
+      this.#run(this.#judgedByTrailers(send, resolve), exchange).then(resolve, reject);
+    });
+  }
+
+  #run(send: Service, exchange: Exchange): Promise<Response> {
     this.#moveWindow();
     if (this.#breaker.closed) return this.#breaker.fire(send, exchange);
     if (!this.#mayProbe() || this.#probesUnderWay + this.#probesPassed >= this.policy.probes) {
@@ -103,6 +112,28 @@ export class Circuit {
     this.#breaker.shutdown();
   }
 
+  /** Hands an answer on at once when only its trailers will say how it went, and ends with them, or when the window is over. */
+  #judgedByTrailers(send: Service, deliver: (response: Response) => void): Service {
+    return async (exchange) => {
+      const response = await send(exchange);
+      const { status, headers } = response;
+      if (status !== 200 || headers.has("grpc-status") || !this.#fails.has("5xx")) return response;
+      this.#answeredAt.set(exchange, this.#clock.monotonic());
+      deliver(response);
+      await new Promise<void>((resolve) => {
+        const stop = this.#clock.after(this.policy.windowMs, resolve);
+        exchange.onFinish(() => {
+          stop();
+          resolve();
+        });
+      });
+      const { grpcStatus } = exchange;
+      if (grpcStatus !== undefined && grpcFailures.has(grpcStatusName(grpcStatus)))
+        throw new FailedCall(response, undefined);
+      return response;
+    };
+  }
+
   #mayProbe(): boolean {
     return this.#clock.monotonic() - this.#openedAt >= this.policy.resetMs;
   }
@@ -111,7 +142,7 @@ export class Circuit {
     const { slowCalls } = this.policy;
     if (slowCalls === undefined) return this.#call(send, exchange);
     const startedAt = this.#clock.monotonic();
-    const count = () => this.#countDuration(this.#clock.monotonic() - startedAt);
+    const count = () => this.#countDuration(this.#answerTime(exchange) - startedAt);
     return this.#call(send, exchange).then(
       (response) => {
         count();
@@ -122,6 +153,11 @@ export class Circuit {
         throw thrown;
       },
     );
+  }
+
+  /** When the response headers came, for a call whose outcome was known later; else now. */
+  #answerTime(exchange: Exchange): number {
+    return this.#answeredAt.get(exchange) ?? this.#clock.monotonic();
   }
 
   #countDuration(ms: number): void {
@@ -153,7 +189,7 @@ export class Circuit {
       this.#probesUnderWay--;
       if (hasPassed === undefined) return;
       const slowMs = this.policy.slowCalls?.durationMs ?? Number.POSITIVE_INFINITY;
-      const isFast = this.#clock.monotonic() - startedAt < slowMs;
+      const isFast = this.#answerTime(exchange) - startedAt < slowMs;
       if (!hasPassed || !isFast) this.#opened();
       else if (++this.#probesPassed >= this.policy.probes) this.#close();
     };
@@ -176,6 +212,7 @@ export class Circuit {
         return response;
       },
       (thrown) => {
+        if (thrown instanceof FailedCall) throw thrown;
         const error = toMeshError(thrown);
         throw this.#fails.has(failureOf(error)) ? new FailedCall(undefined, error) : error;
       },
@@ -186,7 +223,7 @@ export class Circuit {
     if (status >= 500 && this.#fails.has("5xx")) return true;
     if (this.#fails.has(String(status))) return true;
     if (status !== 200 || !this.#fails.has("5xx")) return false;
-    // A gRPC answer without a message says its status here; one in the trailers comes too late to be judged.
+    // A gRPC answer without a message says its status here; see `#judgedByTrailers` for others.
     const grpcStatus = headers.get("grpc-status");
     return grpcStatus !== undefined && grpcFailures.has(grpcStatusName(grpcStatus));
   }

@@ -52,6 +52,21 @@ describe("nested retries", () => {
     expect((await outbound(id, () => responseOf(503))).marks).toEqual([undefined, "2", "3"]);
   });
 
+  // covers VirtualService http[].retries.attempts
+  it("show no verdict to the first client, also where the route retries nothing, and tell the hop further up", async () => {
+    const scene = new FilterScene();
+    const retries = new NestedRetries();
+    const route = forwardRoute({ retry: { ...policy, attempts: 0 } });
+    const build = (direction: "inbound" | "outbound") =>
+      retry.build(route, { ...scene.context, nested: { direction, retries } })!;
+    const failed = async () => responseOf(503, "", ["x-weft-retry", "no"]);
+    const answer = await build("outbound")(failed)(exchangeOf({ headers: id }));
+    expect([answer.status, answer.headers.has("x-weft-retry")]).toEqual([503, false]);
+    const above = await build("inbound")(async () => responseOf(500))(exchangeOf({ headers: id }));
+    expect(above.headers.get("x-weft-retry")).toBe("no");
+    expect(retry.build(route, scene.context)).toBeUndefined();
+  });
+
   it("are left to the hop that retries already, but for what was never sent", async () => {
     const { inbound, outbound } = sidecar();
     const seen: unknown[] = [];

@@ -31,6 +31,28 @@ describe("a retry budget", () => {
     expect(run({ retryBudget: { fraction: 0, minConcurrency: 0 } }, 1000)).toBe(0);
   });
 
+  // covers DestinationRule trafficPolicy.retryBudget.budgetInterval
+  it("counts the requests of its interval as under way too, when it has one", async () => {
+    const clock = new FakeClock();
+    const retryBudget = { fraction: 0.2, minConcurrency: 1, intervalMs: 2_000 };
+    const budget = new RetryBudgets(clock, () => ({ retryBudget })).of("c");
+    const quick = () => {
+      budget.begin();
+      budget.finish(false);
+    };
+    const retrying = () => {
+      budget.begin();
+      return budget.tryRetry(true, false);
+    };
+    for (let i = 0; i < 20; i++) quick();
+    // A fifth of twenty and of themselves, though nothing else is under way.
+    const allowed = Array.from({ length: 6 }, () => retrying());
+    expect(allowed).toEqual([true, true, true, true, true, false]);
+    await clock.advance(60_000);
+    for (const isRetry of allowed) budget.finish(isRetry);
+    expect([retrying(), retrying()]).toEqual([true, false]);
+  });
+
   it("bounds retries that come one after the other too, but not of what was never sent", () => {
     expect(run(undefined, 1000, { ends: true })).toBe(200);
     expect(run(undefined, 1000, { isUnsent: true })).toBe(1000);

@@ -4,8 +4,8 @@ import { defaultRetryBudget } from "../../common/model/connection-pool.ts";
 
 type RetryLimits = Pick<Cluster, "connectionPool" | "retryBudget">;
 
-/** ms that requests and retries are remembered for, at least. */
-const windowMs = 5_000;
+/** ms that requests and retries are remembered for, at least, where the budget names no interval. */
+const defaultWindowMs = 5_000;
 
 /**
  * Keeps retries from multiplying the load on a destination that is failing already. Counted per cluster, over all routes to it: by
@@ -50,11 +50,13 @@ export class RetryBudget {
     const fixed = limits?.retryBudget === undefined ? limits?.connectionPool?.maxRetries : undefined;
     const { fraction, minConcurrency } = limits?.retryBudget ?? defaultRetryBudget;
     const isExempt = isUnsent && limits?.retryBudget === undefined && fixed === undefined;
-    const atOnce = fixed ?? Math.max(minConcurrency, fraction * this.#active);
+    const intervalMs = limits?.retryBudget?.intervalMs;
+    this.#turnWindow(intervalMs ?? defaultWindowMs);
+    const requests = this.#before.requests + this.#requests;
+    const underWay = intervalMs === undefined ? this.#active : Math.max(this.#active, requests);
+    const atOnce = fixed ?? Math.max(minConcurrency, fraction * underWay);
     if (isFirst && !isExempt && this.#retrying >= atOnce) return false;
     if (!isUnsent) {
-      this.#turnWindow();
-      const requests = this.#before.requests + this.#requests;
       const retries = this.#before.retries + this.#retries;
       if (fixed === undefined && retries + 1 > Math.max(minConcurrency, fraction * requests)) return false;
       this.#retries++;
@@ -64,7 +66,7 @@ export class RetryBudget {
   }
 
   /** Done only when something fails, so a window may have been long; then its average counts. */
-  #turnWindow(): void {
+  #turnWindow(windowMs: number): void {
     const now = this.#clock.monotonic();
     const elapsedMs = now - this.#windowStart;
     if (elapsedMs < windowMs) return;

@@ -236,6 +236,66 @@ describe("retry in time", () => {
     expect(scene.clock.pendingTimers).toBe(0);
   });
 
+  describe("a per-try idle time-out", () => {
+    const idle = () => retrying({ on: ["5xx"], perTryIdleTimeoutMs: 100 });
+
+    it("gives up an attempt in which nothing comes, and tries again", async () => {
+      const scene = new FilterScene();
+      let attempts = 0;
+      const service: Service = (given) => {
+        attempts++;
+        if (attempts > 1) return Promise.resolve(responseOf());
+        return new Promise((_resolve, reject) => given.whenCancelled(reject));
+      };
+      const answer = scene.wrap(retry, idle(), service)(exchangeOf());
+      await scene.clock.advance(1000);
+      expect([(await answer).status, attempts]).toEqual([200, 2]);
+      expect(scene.clock.pendingTimers).toBe(0);
+    });
+
+    it("lets an upload take as long as it moves", async () => {
+      const scene = new FilterScene();
+      const exchange = exchangeOf({ method: "POST", body: new Body(undefined) });
+      const { promise, resolve } = Promise.withResolvers<Response>();
+      const answer = scene.wrap(retry, idle(), () => promise)(exchange);
+      for (let turn = 0; turn < 5; turn++) {
+        exchange.bytesReceived += 10;
+        await scene.clock.advance(90);
+      }
+      resolve(responseOf());
+      expect((await answer).status).toBe(200);
+    });
+
+    it("breaks off a response that stands still, and leaves one alone that moves or that the client does not read", async () => {
+      const scene = new FilterScene();
+      const body = new Body(undefined);
+      const answer = await scene.wrap(retry, idle(), async () => ({ ...responseOf(), body }))(exchangeOf());
+      await scene.clock.advance(500);
+      const heard: string[] = [];
+      let wantsMore = true;
+      answer.body.pipe({
+        data: (chunk) => {
+          heard.push(chunk.toString());
+          return wantsMore;
+        },
+        end: () => heard.push("end"),
+        fail: ({ detail }) => heard.push(detail),
+      });
+      for (let turn = 0; turn < 3; turn++) {
+        body.push(Buffer.from("x"));
+        await scene.clock.advance(90);
+      }
+      wantsMore = false;
+      body.push(Buffer.from("y"));
+      await scene.clock.advance(1_000);
+      expect(heard).toEqual(["x", "x", "x", "y"]);
+      answer.body.resume();
+      await scene.clock.advance(100);
+      expect(heard.at(-1)).toBe("per_try_idle_timeout");
+      expect(scene.clock.pendingTimers).toBe(0);
+    });
+  });
+
   it("stops when the client goes away during the back-off", async () => {
     const scene = new FilterScene();
     const { bodies, service } = upstream("connect_refused");

@@ -1,14 +1,14 @@
 import type { Clock } from "../../common/base/clock.ts";
 import type { RetryPolicy } from "../../common/model/route.ts";
-import type { MeshError } from "../errors.ts";
 import { meshError, toMeshError } from "../errors.ts";
 import { Body } from "../http/body.ts";
 import { BodyReplay } from "../http/body-replay.ts";
 import type { Exchange, Response } from "../http/exchange.ts";
 import { isGrpc } from "../http/grpc-status.ts";
-import type { Service } from "../http/layer.ts";
+import type { Layer, Service } from "../http/layer.ts";
 import { attemptHeader, retryVerdictHeader } from "../http/retry-headers.ts";
 import type { Filter, FilterContext } from "./filter.ts";
+import { perTryIdleTimeout, perTryTimeout } from "./per-try.ts";
 import { retryAfterMs } from "./retry-after.ts";
 import { RetryBudget } from "./retry-budget.ts";
 import type { AttemptResult, RetryCondition } from "./retry-condition.ts";
@@ -39,12 +39,12 @@ export const retry: Filter = {
   build({ action }, context) {
     if (action.kind !== "forward") return undefined;
     const policy = action.retry ?? defaultPolicy;
-    if (policy.attempts <= 0) return undefined;
+    if (policy.attempts <= 0) return settleOnly(context);
     const condition = action.retry === undefined ? defaultRetryCondition : compileRetryCondition(policy);
     const cluster = context.destination?.destination ?? action.destinations[0]!.destination;
     const budget = context.retryBudget?.(cluster) ?? new RetryBudget(context.clock);
     return (next) => {
-      const attempt = policy.perTryTimeoutMs ? perTry(next, context.clock, policy.perTryTimeoutMs) : next;
+      const attempt = oneTry(policy, context.clock)(next);
       const parts: RetryParts = { policy, condition, budget, attempt, context };
       return condition.coversSentRequests || attempt !== next
         ? (exchange) => new RetriedRequest(exchange, parts).run()
@@ -52,6 +52,24 @@ export const retry: Filter = {
     };
   },
 };
+
+/** Without retries a verdict from further down still goes no further than here. */
+function settleOnly(context: FilterContext): Layer | undefined {
+  if (context.nested === undefined) return undefined;
+  return (next) => (exchange) =>
+    next(exchange).then((response) => {
+      if (response.status >= 500) settleVerdict(exchange, response, { context });
+      return response;
+    });
+}
+
+/** The time-outs of a single attempt. */
+function oneTry({ perTryTimeoutMs = 0, perTryIdleTimeoutMs = 0 }: RetryPolicy, clock: Clock): Layer {
+  return (next) => {
+    const ended = perTryTimeoutMs > 0 ? perTryTimeout(perTryTimeoutMs, clock)(next) : next;
+    return perTryIdleTimeoutMs > 0 ? perTryIdleTimeout(perTryIdleTimeoutMs, clock)(ended) : ended;
+  };
+}
 
 interface RetryParts {
   readonly policy: RetryPolicy;
@@ -78,7 +96,11 @@ function retryOnlyUnsent(parts: RetryParts): Service {
 }
 
 /** What a failure says to the hops further up: passed on from further down, or added where this proxy knows it. */
-function settleVerdict(exchange: Exchange, response: Response, { context }: RetryParts): void {
+function settleVerdict(
+  exchange: Exchange,
+  response: Response,
+  { context }: Pick<RetryParts, "context">,
+): void {
   const { nested } = context;
   if (nested === undefined) return;
   if (nested.direction === "inbound") nested.retries.judge(exchange, response);
@@ -185,7 +207,8 @@ class RetriedRequest {
     this.#retries++;
     if (context.nested?.direction === "outbound")
       exchange.headers.set(attemptHeader, String(this.#retries + 1));
-    if (policy.mayRepeatHost !== true && exchange.upstream !== undefined) {
+    if (policy.leavesPriority) exchange.leavesPriority = true;
+    if ((policy.mayRepeatHost !== true || policy.leavesPriority) && exchange.upstream !== undefined) {
       if (exchange.previousHosts === undefined) exchange.previousHosts = [exchange.upstream];
       else exchange.previousHosts.push(exchange.upstream);
     }
@@ -210,27 +233,3 @@ function isRepeatable(exchange: Exchange): boolean {
 }
 
 const idempotent: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]);
-
-/** Ends an attempt whose response head has not come in time, without giving the request up. */
-function perTry(next: Service, clock: Clock, ms: number): Service {
-  return (exchange) =>
-    new Promise((resolve, reject) => {
-      let cause: MeshError | undefined;
-      const stop = clock.after(ms, () => {
-        cause = meshError("per_try_timeout", "response_timeout");
-        exchange.interrupt(cause);
-        reject(cause);
-      });
-      next(exchange).then(
-        (response) => {
-          stop();
-          if (cause === undefined) resolve(response);
-          else response.body.cancel(cause);
-        },
-        (thrown) => {
-          stop();
-          reject(thrown);
-        },
-      );
-    });
-}

@@ -69,6 +69,8 @@ export class Exchange {
   denial: string | undefined = undefined;
   /** Where earlier attempts went, when the next is to go somewhere else. */
   previousHosts: UpstreamHost[] | undefined = undefined;
+  /** Whether the next attempt is to leave the priorities where those went, too. */
+  leavesPriority = false;
   /** Upstream attempts so far. */
   attempts: number = 0;
   /** Monotonic ms; 0 when it did not happen. */

@@ -8,7 +8,6 @@ import type {
 } from "../../../common/model/connection-pool.ts";
 import { defaultRetryBudget } from "../../../common/model/connection-pool.ts";
 import { durationField, durationMs } from "../fields/duration.ts";
-import { notYet } from "../fields/not-yet.ts";
 import { countField } from "../fields/numbers.ts";
 
 const limitField = countField.optional();
@@ -89,7 +88,9 @@ export const retryBudgetField = z.strictObject({
   minRetryConcurrency: countField
     .optional()
     .describe("Retries that are always allowed at one time, default 3."),
-  budgetInterval: notYet(),
+  budgetInterval: durationField()
+    .optional()
+    .describe("Requests of the last so long count as under way too; default 0ms, only those that are."),
 });
 
 export interface CompiledConnectionPool extends ConnectionPool {
@@ -142,6 +143,7 @@ export function compileRetryBudget(input: z.infer<typeof retryBudgetField>): Ret
   return {
     fraction: input.percent === undefined ? defaultRetryBudget.fraction : input.percent / 100,
     minConcurrency: input.minRetryConcurrency ?? defaultRetryBudget.minConcurrency,
+    ...present("intervalMs", durationMs(input.budgetInterval) || undefined),
   };
 }
 

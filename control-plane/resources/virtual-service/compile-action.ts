@@ -13,7 +13,7 @@ import { resolveHost } from "../fields/host.ts";
 import type { Percent } from "../fields/numbers.ts";
 import { percentFraction } from "../fields/numbers.ts";
 import type { SpecContext } from "../kind.ts";
-import { mirrorHostSuffixAnnotation } from "../own-annotations.ts";
+import { mirrorHostSuffixAnnotation, perTryIdleTimeoutAnnotation } from "../own-annotations.ts";
 import type { CompiledHttpRule } from "./compiled.ts";
 import { compileCors } from "./cors.ts";
 import { compileFault } from "./fault.ts";
@@ -53,7 +53,9 @@ function compileForward(rule: HttpRule, context: SpecContext): ForwardAction<Ser
     })),
     ...(rewrite ? { rewrite } : {}),
     ...(timeoutMs ? { timeoutMs } : {}),
-    ...(rule.retries ? { retry: compileRetries(rule.retries) } : {}),
+    ...(rule.retries
+      ? { retry: compileRetries(rule.retries, durationMs(context.annotations[perTryIdleTimeoutAnnotation])) }
+      : {}),
     mirrors: compileMirrors(rule, context),
   };
 }

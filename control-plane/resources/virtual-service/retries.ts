@@ -53,7 +53,9 @@ export const retriesField = z
     retryRemoteLocalities: z
       .boolean()
       .optional()
-      .describe("Without effect: retries may go to every locality."),
+      .describe(
+        "From the second retry on, leave the priority (of locality failover) where the attempts before went; default false.",
+      ),
     retryIgnorePreviousHosts: z
       .boolean()
       .optional()
@@ -71,7 +73,11 @@ export const retriesField = z
     });
   });
 
-export function compileRetries(retries: z.infer<typeof retriesField>): RetryPolicy {
+/** `perTryIdleTimeoutMs` comes from an annotation: Istio has no field for it. */
+export function compileRetries(
+  retries: z.infer<typeof retriesField>,
+  perTryIdleTimeoutMs: number | undefined,
+): RetryPolicy {
   const asked = split(retries.retryOn ?? "");
   const statusCodes = asked.filter(isStatus).map(Number);
   const on = asked.filter((word) => !isStatus(word));
@@ -84,7 +90,9 @@ export function compileRetries(retries: z.infer<typeof retriesField>): RetryPoli
     statusCodes,
     baseIntervalMs,
     maxIntervalMs: baseIntervalMs * 10,
+    ...(perTryIdleTimeoutMs === undefined ? {} : { perTryIdleTimeoutMs }),
     ...(retries.retryIgnorePreviousHosts === false ? { mayRepeatHost: true } : {}),
+    ...(retries.retryRemoteLocalities ? { leavesPriority: true } : {}),
   };
 }
 

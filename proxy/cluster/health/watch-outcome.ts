@@ -13,7 +13,8 @@ export function watchOutcome(
 ): Promise<Response> {
   return sent.then(
     (response) => {
-      detector.answered(record, statusOf(response, exchange));
+      if (!saysInTrailers(response, exchange)) detector.answered(record, statusOf(response, exchange));
+      else exchange.onFinish(() => detector.answered(record, trailerStatus(exchange)));
       return response;
     },
     (thrown: unknown) => {
@@ -29,6 +30,16 @@ function statusOf(response: Response, exchange: Exchange): number {
   if (response.status !== 200 || !isGrpc(exchange)) return response.status;
   const status = response.headers.get("grpc-status");
   return status === undefined ? 200 : httpStatusOfGrpc(grpcStatusName(status));
+}
+
+/** A gRPC call that answered with messages says how it went after the last of them. */
+function saysInTrailers({ status, headers }: Response, exchange: Exchange): boolean {
+  return status === 200 && !headers.has("grpc-status") && isGrpc(exchange);
+}
+
+/** What ended before its trailers says nothing of the endpoint. */
+function trailerStatus({ grpcStatus }: Exchange): number {
+  return grpcStatus === undefined ? 200 : httpStatusOfGrpc(grpcStatusName(grpcStatus));
 }
 
 function failureStatus({ code }: MeshError): 503 | 504 | undefined {
