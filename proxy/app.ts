@@ -54,6 +54,7 @@ import { identityMetrics } from "./telemetry/identity-metrics.ts";
 import { limiterMetrics } from "./telemetry/limiter-metrics.ts";
 import type { Log } from "./telemetry/log.ts";
 import { createLog } from "./telemetry/log.ts";
+import { onDemandMetrics } from "./telemetry/on-demand-metrics.ts";
 import { OutageLog } from "./telemetry/outage-log.ts";
 import { createTelemetry } from "./telemetry-set.ts";
 import { openGrpcCallWith } from "./xds/ads-call.ts";
@@ -250,6 +251,7 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
   healthCheckMetrics(telemetry.registry, clusters);
   accessMetrics(telemetry.registry, access.counts);
   limiterMetrics(telemetry.registry, limiters);
+  if (demand !== undefined) onDemandMetrics(telemetry.registry, () => demand.counts);
   faultMetrics(telemetry.registry, faults);
   const cancelTidying = clock.every(tidyEveryMs, () => {
     sink.tidy();

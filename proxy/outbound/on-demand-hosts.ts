@@ -35,6 +35,15 @@ export interface HostsChange {
   readonly removed: readonly string[];
 }
 
+/** How many names are held by what is known of them, and how requests' waits for an answer ended. */
+export interface OnDemandCounts {
+  readonly known: number;
+  readonly absent: number;
+  readonly asked: number;
+  readonly answered: number;
+  readonly unanswered: number;
+}
+
 /** An authority that requests named. */
 interface HostName {
   readonly authority: string;
@@ -57,14 +66,21 @@ export class OnDemandHosts {
   readonly #leaving = new Set<string>();
   /** Names in the order in which they were asked that no virtual host is called, as far as is known. */
   readonly #loose = new Set<HostName>();
+  #answered = 0;
+  #unanswered = 0;
 
   constructor(parts: OnDemandHostsParts) {
     this.#parts = parts;
   }
 
-  /** Every name that is known or asked for. */
-  get names(): Iterable<{ readonly authority: string; readonly use: HostUse | undefined }> {
-    return this.#names.values();
+  get counts(): OnDemandCounts {
+    let [known, asked] = [0, 0];
+    for (const { use } of this.#names.values()) {
+      if (use === undefined) asked += 1;
+      else if (use.resource !== undefined) known += 1;
+    }
+    const absent = this.#names.size - known - asked;
+    return { known, absent, asked, answered: this.#answered, unanswered: this.#unanswered };
   }
 
   /** Counts a request whose host is known by the very name that it used; false when it isn't. */
@@ -173,10 +189,14 @@ export class OnDemandHosts {
         if (error === undefined) resolve();
         else reject(error);
       };
-      const answered = () => done();
-      const cancelTimer = this.#parts.clock.after(this.#parts.waitMs, () =>
-        done(this.#parts.mayAsk() ? meshError("host_not_discovered", "control_plane_silent") : undefined),
-      );
+      const answered = () => {
+        this.#answered += 1;
+        done();
+      };
+      const cancelTimer = this.#parts.clock.after(this.#parts.waitMs, () => {
+        this.#unanswered += 1;
+        done(this.#parts.mayAsk() ? meshError("host_not_discovered", "control_plane_silent") : undefined);
+      });
       name.waiting.add(answered);
       exchange.whenCancelled(done);
     });

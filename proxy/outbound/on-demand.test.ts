@@ -38,6 +38,7 @@ describe("a service that a request names for the first time", () => {
     expect(await sent).toBe("*");
     expect(await proxy.send("nobody.example")).toBe("*");
     expect(proxy.take()).toEqual(["+nobody.example"]);
+    expect(proxy.demand.counts).toEqual({ known: 0, absent: 1, asked: 0, answered: 1, unanswered: 0 });
   });
 
   it("is found when it begins to exist, and forgotten when it ends, without being asked for again", async () => {
@@ -82,6 +83,7 @@ describe("a service that a request names for the first time", () => {
     const sent = expect(proxy.send("slow.example")).rejects.toMatchObject({ code: "host_not_discovered" });
     await proxy.clock.advance(2_000);
     await sent;
+    expect(proxy.demand.counts).toMatchObject({ asked: 1, unanswered: 1 });
     const again = proxy.send("slow.example");
     proxy.hosts("slow.example = slow.example");
     expect(await again).toBe("slow.example");

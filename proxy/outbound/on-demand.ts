@@ -1,6 +1,6 @@
 import type { Clock } from "../../common/base/clock.ts";
 import { splitVirtualHostResourceName } from "../../common/xds/type-url.ts";
-import type { HostsChange, OnDemandSettings } from "./on-demand-hosts.ts";
+import type { HostsChange, OnDemandCounts, OnDemandSettings } from "./on-demand-hosts.ts";
 import { OnDemandHosts } from "./on-demand-hosts.ts";
 import type { CurrentRoutes } from "./routes.ts";
 
@@ -39,6 +39,19 @@ export class OnDemand {
   /** ms after which a host that no request used is given up. */
   get idleMs(): number {
     return this.#parts.idleMs;
+  }
+
+  /** Of all route configurations together. */
+  get counts(): OnDemandCounts {
+    const all = Array.from(this.#byConfiguration.values(), (hosts) => hosts.counts);
+    const sum = (key: keyof OnDemandCounts) => all.reduce((total, counts) => total + counts[key], 0);
+    return {
+      known: sum("known"),
+      absent: sum("absent"),
+      asked: sum("asked"),
+      answered: sum("answered"),
+      unanswered: sum("unanswered"),
+    };
   }
 
   hostsOf(configuration: string, routes: Pick<CurrentRoutes, "table">): OnDemandHosts {

@@ -10,6 +10,7 @@ import { HttpMetrics } from "./http-metrics.ts";
 import { identityMetrics } from "./identity-metrics.ts";
 import { limiterMetrics } from "./limiter-metrics.ts";
 import { MetricRegistry } from "./metric-registry.ts";
+import { onDemandMetrics } from "./on-demand-metrics.ts";
 import { proxyMetrics } from "./proxy-metrics.ts";
 import { standardLabelNames } from "./standard-labels.ts";
 import { TcpMetrics } from "./tcp-metrics.ts";
@@ -26,6 +27,7 @@ describe("the reference pages", () => {
       outliers: () => [],
     });
     circuitMetrics(registry, []);
+    onDemandMetrics(registry, () => ({ known: 0, absent: 0, asked: 0, answered: 0, unanswered: 0 }));
     limiterMetrics(registry, []);
     healthCheckMetrics(registry, []);
     faultMetrics(registry, { injected: {}, active: 0, overflowed: 0 });
