@@ -9,6 +9,8 @@ export interface HealthCheck {
   readonly noTrafficIntervalMs: number;
   /** ms, at most: how much later, at random, each check begins. 0: never. */
   readonly intervalJitterMs: number;
+  /** 0..100: the same as a share of the interval that is due. */
+  readonly intervalJitterPercent: number;
   /** ms, at most: how much later, at random, the first check of an endpoint begins. */
   readonly initialJitterMs: number;
   /** ms until a check without an answer has failed. */

@@ -220,6 +220,7 @@ describe("the encoded form", () => {
         unhealthyIntervalMs: 2_000,
         noTrafficIntervalMs: 60_000,
         intervalJitterMs: 1_000,
+        intervalJitterPercent: 5,
         initialJitterMs: 500,
         timeoutMs: 1_500,
         healthyThreshold: 1,

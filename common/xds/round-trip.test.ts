@@ -386,6 +386,7 @@ const healthCheck = record<HealthCheck>(
     unhealthyIntervalMs: ms,
     noTrafficIntervalMs: ms,
     intervalJitterMs: ms,
+    intervalJitterPercent: percent,
     initialJitterMs: ms,
     timeoutMs: fc.integer({ min: 1, max: 100_000 }),
     healthyThreshold: count,

@@ -66,6 +66,7 @@ describe("a cluster's health check", () => {
     intervalMs: 5_000,
     noTrafficIntervalMs: 5_000,
     intervalJitterMs: 0,
+    intervalJitterPercent: 0,
     initialJitterMs: 0,
     timeoutMs: 1_000,
     healthyThreshold: 1,

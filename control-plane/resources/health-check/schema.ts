@@ -90,7 +90,7 @@ export const healthCheckSpec = z.strictObject({
     .describe("The same for a caller that has not called the service yet; default 60s."),
   intervalJitter: durationField()
     .optional()
-    .describe("At most, at random, added to each interval; default a tenth of interval."),
+    .describe("At most, at random, added to each interval; default a tenth of whichever interval is due."),
   initialJitter: durationField()
     .optional()
     .describe("At most, at random, before an endpoint's first check; default 1s."),

@@ -30,6 +30,7 @@ const check: HealthCheck = {
   intervalMs: 10_000,
   noTrafficIntervalMs: 60_000,
   intervalJitterMs: 0,
+  intervalJitterPercent: 0,
   initialJitterMs: 0,
   timeoutMs: 1_000,
   healthyThreshold: 2,

@@ -156,13 +156,15 @@ class Session<C extends Checked> {
       unhealthyIntervalMs = intervalMs,
       noTrafficIntervalMs,
       intervalJitterMs,
+      intervalJitterPercent,
     } = this.#check;
     const usual = this.#endpoint.health.isWell ? intervalMs : unhealthyIntervalMs;
     const isCalled = wasCalled();
     const untilMs = isCalled ? usual : noTrafficIntervalMs;
     const leftMs = since + untilMs - clock.monotonic();
     if (isCalled || leftMs <= usual) {
-      this.#wait(Math.max(0, leftMs) + intervalJitterMs * random(), () => this.#begin());
+      const jitterMs = (intervalJitterMs + (untilMs * intervalJitterPercent) / 100) * random();
+      this.#wait(Math.max(0, leftMs) + jitterMs, () => this.#begin());
     } else this.#wait(usual, () => this.#pause(since));
   }
 
