@@ -4,6 +4,7 @@ import { useBuiltWeft } from "./peers/weft.ts";
 import type { HopResult } from "./scenarios/hop.ts";
 import { hop, hopPeers } from "./scenarios/hop.ts";
 import { printHop } from "./scenarios/hop-table.ts";
+import type { MemoryResult } from "./scenarios/memory.ts";
 import { memory, printMemory } from "./scenarios/memory.ts";
 import { printPush, push } from "./scenarios/push.ts";
 import { printReport } from "./scenarios/report.ts";
@@ -17,7 +18,7 @@ const usage = `npm run bench -- SCENARIO [options]
 
   hop      one HTTP/1.1 hop: Weft beside Envoy, HAProxy, nginx, http-proxy and no proxy
   start    time to load the xDS types, and from a sidecar's start to its first request
-  report   both, beside the budgets: the page docs/benchmarks.md
+  report   these and memory, beside the budgets: the page docs/benchmarks.md
   memory   what services cost a sidecar that does not use them, on demand and not
   push     a rule or an endpoint changes: until the last proxy has it, and what it costs
 
@@ -149,7 +150,11 @@ async function measureHop(flags: Flags): Promise<HopResult> {
 }
 
 async function runReport(flags: Flags): Promise<Outcome> {
-  const result = { start: await start(flags), hop: await measureHop(flags) };
+  const result = {
+    start: await start(flags),
+    hop: await measureHop(flags),
+    memory: await measureMemory(flags),
+  };
   const words = process.argv.slice(2).map((word) => (word.includes(" ") ? `"${word}"` : word));
   const command = `npm run bench -- ${words.join(" ")}`;
   const machine = describeMachine();
@@ -168,9 +173,13 @@ async function runStart(flags: Flags): Promise<Outcome> {
   return { result, text: printStart(result) };
 }
 
-async function runMemory({ rounds, proxies, say }: Flags): Promise<Outcome> {
-  const result = await memory({ rounds, unused: [10, 500, 2_000], requests: 5_000, proxies, say });
+async function runMemory(flags: Flags): Promise<Outcome> {
+  const result = await measureMemory(flags);
   return { result, text: printMemory(result) };
+}
+
+function measureMemory({ rounds, proxies, say }: Flags): Promise<MemoryResult> {
+  return memory({ rounds, unused: [10, 500, 2_000], requests: 5_000, proxies, say });
 }
 
 async function runPush({ proxies, services, profile, say }: Flags): Promise<Outcome> {

@@ -2,11 +2,14 @@ import type { Machine } from "../support/machine.ts";
 import { formatTable } from "../support/table.ts";
 import type { HopResult, HopRow } from "./hop.ts";
 import { printHop } from "./hop-table.ts";
+import type { MemoryResult } from "./memory.ts";
+import { growth, printMemory } from "./memory.ts";
 import type { StartResult } from "./start.ts";
 
 export interface Report {
   readonly hop: HopResult;
   readonly start: StartResult;
+  readonly memory: MemoryResult;
   readonly machine: Machine;
   /** The command line that makes the page anew. */
   readonly command: string;
@@ -17,7 +20,7 @@ export interface Report {
 
 /** The page docs/benchmarks.md: budgets with what was measured, then the whole tables. */
 export function printReport(report: Report): string {
-  const { hop, machine, command, version, runsBuilt } = report;
+  const { hop, memory, machine, command, version, runsBuilt } = report;
   const { cpu, cores, memoryGb, system, node } = machine;
   return `# Benchmarks
 
@@ -35,10 +38,17 @@ ${formatTable(["", "measured", "budget", ""], budgetRows(report))}
 ## One hop of HTTP/1.1
 
 ${printHop(hop)}
+
+## What unused services cost
+
+Services of ten endpoints each that the sidecar's workload never calls, after 5,000 requests to the one that it does. \`all\` is \`--on-demand off\`, what a sidecar holds that
+asks for nothing. A sidecar's start includes what the control plane does for the first of its namespace. The proxies that start at once take what comes without decoding it.
+
+${printMemory(memory)}
 `;
 }
 
-function budgetRows({ hop: { rows, rate }, start }: Report): readonly (readonly string[])[] {
+function budgetRows({ hop: { rows, rate }, start, memory }: Report): readonly (readonly string[])[] {
   const of = (name: string): HopRow | undefined => rows.find(({ peer }) => peer === name);
   const [weft, envoy, haproxy, direct] = [of("Weft"), of("Envoy"), of("HAProxy"), of("no proxy")];
   const times = (value: number | undefined, base: number | undefined): number | undefined =>
@@ -68,6 +78,11 @@ function budgetRows({ hop: { rows, rate }, start }: Report): readonly (readonly 
     ),
     atMost("resident memory under load, × Envoy", times(weft?.rssMb, envoy?.rssMb), 1),
     atMost("private memory under load, × Envoy", times(weft?.privateMb, envoy?.privateMb), 1),
+    atMost(
+      "resident memory of a sidecar with 2,000 unused services, × with 10",
+      1 + growth(memory.rows, true, "rssMb"),
+      1.05,
+    ),
     atMost("ms from a sidecar's start to its first answered request", start.startToReadyMs, 400, 0),
     atMost("ms to load the xDS types", start.loadXdsTypesMs, 60, 0),
   ];
