@@ -71,3 +71,63 @@ describe("a delegate's match under its root's", () => {
     expect(match!.scope).toEqual({ sourceLabels: { app: "ui", version: "v1" }, port: 80 });
   });
 });
+
+// covers VirtualService http[].delegate
+describe("what a rule that delegates says itself", () => {
+  const join = (rootFields: string, childFields: string) => {
+    const text = `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: root, namespace: edge }
+spec: { hosts: [www.example.com], http: [{ delegate: { name: child, namespace: team }, ${rootFields} }] }
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: child, namespace: team }
+spec: { http: [{ ${childFields} }] }
+`;
+    const { resources, problems } = decodeText(text, "mesh.yaml");
+    expect(problems.filter(({ severity }) => severity !== "warning")).toEqual([]);
+    return buildSnapshot(resources).virtualServices.all[0]!.rules[0]!.route;
+  };
+  const all = `timeout: 5s, retries: { attempts: 4 }, rewrite: { uri: /root }, mirror: { host: shadow },
+    mirrorPercentage: { value: 50 }, corsPolicy: { allowMethods: [GET] },
+    fault: { abort: { httpStatus: 418, percentage: { value: 1 } } },
+    headers: { request: { set: { x-root: yes } } }`;
+  const forward = "route: [{ destination: { host: reviews } }]";
+
+  it("holds for the delegate's rules that do not say it", () => {
+    const route = join(all, forward);
+    expect(route).toMatchObject({
+      cors: { allowMethods: ["GET"] },
+      fault: { abort: { httpStatus: 418 } },
+      requestHeaders: { set: [["x-root", "yes"]] },
+      action: {
+        timeoutMs: 5_000,
+        retry: { attempts: 4 },
+        rewrite: { prefix: "/root" },
+        destinations: [{ destination: { host: "reviews.team.svc.cluster.local" } }],
+        // Names mean what they mean where they are written.
+        mirrors: [{ destination: { host: "shadow.edge.svc.cluster.local" }, fraction: 0.5 }],
+      },
+    });
+  });
+
+  it("gives way to what they do say, field by field and whole; also to a time-out of none", () => {
+    const own = `timeout: 0s, retries: { attempts: 0 }, rewrite: { authority: own.example.com }, mirrors: [],
+      headers: { response: { set: { x-own: yes } } }, ${forward}`;
+    const { action, requestHeaders, responseHeaders, fault } = join(all, own);
+    expect(action).toMatchObject({ retry: { attempts: 0 }, rewrite: { authority: "own.example.com" } });
+    expect(action).not.toHaveProperty("timeoutMs");
+    expect(action).toHaveProperty("mirrors", []);
+    expect(action).not.toHaveProperty("rewrite.prefix");
+    expect([requestHeaders.set, responseHeaders.set]).toEqual([[], [["x-own", "yes"]]]);
+    expect(fault?.abort?.httpStatus).toBe(418);
+  });
+
+  it("is no more for a redirect than what a redirect can have", () => {
+    const route = join(all, "redirect: { uri: /elsewhere }");
+    expect(route.action).toEqual({ kind: "redirect", path: "/elsewhere", status: 301 });
+    expect(route.cors?.allowMethods).toEqual(["GET"]);
+  });
+});

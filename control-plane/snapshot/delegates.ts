@@ -8,6 +8,7 @@ import type {
   RuleScope,
 } from "../resources/virtual-service/compiled.ts";
 import { isVisible } from "./hosts.ts";
+import { inherit } from "./inherit.ts";
 import type { MeshRule } from "./mesh.ts";
 
 type VirtualServiceResource = Resource<CompiledVirtualService>;
@@ -76,7 +77,7 @@ export function expandDelegate(
   delegate: VirtualServiceResource,
   excluded: (inner: CompiledHttpMatch, outer: CompiledHttpMatch) => void = () => {},
 ): MeshRule[] {
-  return delegate.compiled.http.flatMap((inner) => {
+  return delegate.compiled.http.flatMap((inner, index) => {
     if (inner.route === undefined) return [];
     const matches = rule.matches.flatMap((outer) =>
       inner.matches.flatMap((own) => {
@@ -87,8 +88,15 @@ export function expandDelegate(
     );
     if (matches.length === 0) return [];
     const name = [rule.name, inner.name].filter((part) => part !== "").join("-");
-    return [{ name, source: inner.source, matches, route: inner.route }];
+    const route = inherit(inner.route, rule.inherited, (field) => isWritten(delegate, index, field));
+    return [{ name, source: inner.source, matches, route }];
   });
+}
+
+/** Compiled, a field that is absent and one that says "none" look alike. */
+function isWritten({ object }: VirtualServiceResource, index: number, field: string): boolean {
+  const spec = object["spec"] as { http?: readonly Readonly<Record<string, unknown>>[] } | undefined;
+  return spec?.http?.[index]?.[field] !== undefined;
 }
 
 /** What satisfies both; undefined when nothing can, or when RE2 patterns would have to be intersected. */

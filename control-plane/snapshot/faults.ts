@@ -48,8 +48,7 @@ export function joinFaults(
   faults: readonly RouteFault[],
 ): FaultPolicy | undefined {
   if (faults.length === 0) return own;
-  const joined = faults.reduceRight<FaultPolicy>((younger, { policy }) => ({ ...younger, ...policy }), {});
-  return { ...joined, ...own };
+  return Object.assign({}, ...faults.toReversed().map(({ policy }) => policy), own) as FaultPolicy;
 }
 
 /** Faults that are live and harm nothing. */

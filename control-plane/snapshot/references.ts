@@ -29,16 +29,17 @@ export function referencesOf(resource: Resource<CompiledVirtualService>): readon
     );
     const ofHttp = compiled.http.flatMap((rule, index): Reference[] => {
       const action = rule.route?.action;
-      if (action?.kind !== "forward") return [];
+      const { destinations, mirrors } =
+        action?.kind === "forward" ? action : { destinations: [], mirrors: rule.inherited?.mirrors ?? [] };
       const at = `spec.http[${index}]`;
       const hasOneMirror = mirrorIsSingle(resource, index);
       return [
-        ...action.destinations.map(({ destination }, place) => ({
+        ...destinations.map(({ destination }, place) => ({
           ...destination,
           path: `${at}.route[${place}].destination`,
           source: rule.source,
         })),
-        ...action.mirrors.map(({ destination }, place) => ({
+        ...mirrors.map(({ destination }, place) => ({
           ...destination,
           path: hasOneMirror ? `${at}.mirror` : `${at}.mirrors[${place}].destination`,
           source: rule.source,

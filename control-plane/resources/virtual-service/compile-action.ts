@@ -68,7 +68,8 @@ function compileDestination(input: DestinationInput, namespace: string): Service
   };
 }
 
-function compileRewrite(rule: HttpRule): Rewrite | undefined {
+/** With the authority that headers set, when the rewrite names none. */
+export function compileRewrite(rule: HttpRule): Rewrite | undefined {
   const regex = rule.rewrite?.uriRegexRewrite;
   const authority = rule.rewrite?.authority || authoritiesOf(rule.headers)[0]?.value;
   const rewrite: Rewrite = {
@@ -79,7 +80,10 @@ function compileRewrite(rule: HttpRule): Rewrite | undefined {
   return Object.keys(rewrite).length === 0 ? undefined : rewrite;
 }
 
-function compileMirrors(rule: HttpRule, { namespace, annotations }: SpecContext): Mirror<ServiceReference>[] {
+export function compileMirrors(
+  rule: HttpRule,
+  { namespace, annotations }: SpecContext,
+): Mirror<ServiceReference>[] {
   const deprecated = rule.mirrorPercent ?? rule.mirror_percent;
   const share: Percent | undefined =
     rule.mirrorPercentage ?? (deprecated === undefined ? undefined : { value: deprecated });

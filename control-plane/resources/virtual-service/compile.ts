@@ -9,6 +9,7 @@ import type { SpecContext } from "../kind.ts";
 import { compileAction } from "./compile-action.ts";
 import type { CompiledHttpMatch, CompiledHttpRule, CompiledVirtualService, RuleScope } from "./compiled.ts";
 import type { HttpMatch, HttpRule, VirtualServiceSpec } from "./schema.ts";
+import { compileInherited } from "./inherited.ts";
 import { compileTcpRule } from "./tcp.ts";
 import { compileTlsRule } from "./tls.ts";
 
@@ -34,6 +35,7 @@ export function compileVirtualService(
 
 function compileRule(rule: HttpRule, index: number, context: SpecContext): CompiledHttpRule {
   const source = context.sourceOf(["http", index]);
+  const inherited = rule.delegate && compileInherited(rule, context);
   const matches = (rule.match ?? []).map(
     (match, matchIndex): CompiledHttpMatch => ({
       name: match.name ?? "",
@@ -59,6 +61,7 @@ function compileRule(rule: HttpRule, index: number, context: SpecContext): Compi
             name: rule.delegate.name ?? "",
           },
         }
+          ...(inherited && { inherited }),
       : { route: compileAction(rule, context) }),
   };
 }

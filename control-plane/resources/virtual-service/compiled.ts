@@ -2,6 +2,7 @@ import type { Labels } from "../../../common/model/endpoint.ts";
 import type { Route, RouteMatch } from "../../../common/model/route.ts";
 import type { ServiceReference } from "../../../common/model/service.ts";
 import type { Source } from "../../../common/model/source.ts";
+import type { Inherited } from "./inherited.ts";
 
 /** A VirtualService with all names resolved against its namespace; not yet joined with services, gateways or delegates. */
 export interface CompiledVirtualService {
@@ -47,6 +48,9 @@ export interface CompiledTcpRule extends CompiledConnectionRule {
   })[];
 }
 
+/** Everything of a route but its name and match. */
+export type CompiledRoute = Omit<Route<ServiceReference>, "name" | "match" | "source">;
+
 /** One entry of `http`. Without matches it has one that matches everything. */
 export interface CompiledHttpRule {
   readonly name: string;
@@ -54,9 +58,11 @@ export interface CompiledHttpRule {
   readonly source: Source;
   readonly matches: readonly CompiledHttpMatch[];
   /** Everything of a route but its name and match; absent on a rule that delegates. */
-  readonly route?: Omit<Route<ServiceReference>, "name" | "match" | "source">;
+  readonly route?: CompiledRoute;
   /** Istio's delegate: the rule is replaced by the http rules of that VirtualService. */
   readonly delegate?: { readonly namespace: string; readonly name: string };
+  /** What a rule that delegates says for the delegate's rules. */
+  readonly inherited?: Inherited;
 }
 
 export interface CompiledHttpMatch {

@@ -110,7 +110,11 @@ export const httpRule = z.strictObject({
   route: z.array(routeDestination).optional(),
   redirect: redirect.optional(),
   directResponse: directResponse.optional(),
-  delegate: delegate.optional().describe("A VirtualService without hosts whose http rules replace this one."),
+  delegate: delegate
+    .optional()
+    .describe(
+      "A VirtualService without hosts, whose http rules replace this one and take from it what they leave out.",
+    ),
   rewrite: rewrite.optional(),
   timeout: durationField().optional().describe("Whole request with retries; none when absent or 0s."),
   retries: retriesField.optional(),

@@ -46,14 +46,12 @@ function validateDelegate(rule: HttpRule, isDelegate: boolean): FieldProblem[] {
       hint: "name a VirtualService without hosts",
     });
   }
-  const { name: _name, match: _match, delegate: _delegate, ...others } = rule;
-  for (const [field, value] of Object.entries(others)) {
-    if (!isGiven(value)) continue;
-    const isAction = field === "route" || field === "redirect" || field === "directResponse";
+  for (const field of ["route", "redirect", "directResponse"] as const) {
+    if (!isGiven(rule[field])) continue;
     problems.push({
       path: [field],
-      why: isAction ? "cannot stand beside delegate" : "beside delegate is not supported yet",
-      hint: isAction ? "the delegate says where requests go" : "write it into the delegate's rules",
+      why: "cannot stand beside delegate",
+      hint: "the delegate says where requests go",
     });
   }
   return problems;
