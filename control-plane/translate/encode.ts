@@ -35,10 +35,13 @@ function virtualHostNames({ domains, routes }: VirtualHost): Names {
 }
 
 function listenerNames({ filterChains }: Listener): Names {
-  const clusters = filterChains.flatMap(({ http, tcp }) => {
-    if (tcp !== undefined) return tcp.destinations.map(({ cluster }) => cluster);
-    if (http.routes.kind === "rds") return [];
-    return http.routes.configuration.virtualHosts.flatMap(({ routes }) => routes.flatMap(clustersOf));
+  const clusters = filterChains.flatMap((chain) => {
+    const access = chain.http === undefined ? chain.access : chain.http.access;
+    const judges = (access?.external ?? []).map(({ service }) => service.cluster);
+    if (chain.tcp !== undefined) return [...judges, ...chain.tcp.destinations.map(({ cluster }) => cluster)];
+    const { routes } = chain.http;
+    const hosts = routes.kind === "inline" ? routes.configuration.virtualHosts : [];
+    return [...judges, ...hosts.flatMap((host) => host.routes.flatMap(clustersOf))];
   });
   return { clusters: [...new Set(clusters)] };
 }
