@@ -23,8 +23,11 @@ import { ConfigSink } from "./config-sink.ts";
 import type { AccessParts } from "./filters/access.ts";
 import { AccessCounts } from "./filters/access-counts.ts";
 import { ActiveFaults } from "./filters/active-faults.ts";
+import { GrpcChannels } from "./filters/ask-grpc.ts";
 import { CircuitSet } from "./filters/circuit-set.ts";
+import { fetchJwks } from "./filters/fetch-jwks.ts";
 import type { FilterContext } from "./filters/filter.ts";
+import { JwksSet } from "./filters/jwks.ts";
 import { LimiterSet } from "./filters/limiter-set.ts";
 import { NestedRetries } from "./filters/nested-retries.ts";
 import { RetryBudgets } from "./filters/retry-budget.ts";
@@ -154,7 +157,18 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
   // --- routes and listeners ---
   const circuits = new CircuitSet(clock);
   const faults = new ActiveFaults();
-  const access: AccessParts = { counts: new AccessCounts() };
+  const access: AccessParts = {
+    counts: new AccessCounts(),
+    clock,
+    channels: new GrpcChannels(),
+    upstream: (cluster) => clusters.upstream(cluster),
+    endpointOf: (cluster) => clusters.get(cluster)?.pick(undefined)?.host.address,
+    jwks: new JwksSet({
+      clock,
+      fetch: fetchJwks,
+      onProblem: (uri, why) => log.warn("keys for tokens cannot be fetched", { uri, why }),
+    }),
+  };
   const limiters: LimiterSet = new LimiterSet(clock, () => leases.askSoon());
   const leases = new LeaseClient({ proxy: node.id, limits: () => limiters.shared, clock });
   const nestedRetries = new NestedRetries();
@@ -196,6 +210,7 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
     drainMs: settings.listenerDrainMs,
     onRejected: telemetry.observeRejected,
     certificateRefreshMs: settings.certificateRefreshMs,
+    secretsDirectory: settings.secretsDirectory,
     onCertificateProblem: (listener, why) =>
       log.warn("certificates cannot be read; the last good ones stay, if there are any", { listener, why }),
     mesh: own?.mesh,
@@ -337,6 +352,7 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
       listeners.stop();
       clusters.stop();
       circuits.stop();
+      access.channels.stop();
       await lastGood?.flush();
       if (adminAddress !== undefined) await admin.stop();
       await telemetry.stop();

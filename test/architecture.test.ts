@@ -117,7 +117,7 @@ const awaitingReader: Readonly<Record<string, string>> = {
 /** Doors: a library is imported only by these rooms, so that it can be replaced in one place. */
 const doors: Readonly<Record<string, readonly string[]>> = {
   protobufjs: ["common/xds"],
-  "@grpc/grpc-js": ["control-plane/serve", "proxy/xds", "proxy/identity"],
+  "@grpc/grpc-js": ["control-plane/serve", "proxy/xds", "proxy/identity", "proxy/filters"],
   "@peculiar/x509": ["control-plane/ca"],
   "reflect-metadata": ["control-plane/ca"],
   "node-forge": ["control-plane/ca/pkcs12.ts"],
@@ -129,7 +129,8 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   pino: ["proxy/telemetry", "control-plane"],
   opossum: ["proxy/filters/circuit.ts"],
   "prom-client": ["proxy/telemetry", "control-plane/admin", "control-plane"],
-  undici: ["cli"],
+  jose: ["proxy/filters"],
+  undici: ["cli", "proxy/filters"],
   commander: ["cli"],
   "dns-packet": ["proxy/dns"],
   koffi: ["proxy/net/original-destination.ts"],

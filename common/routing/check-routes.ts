@@ -28,7 +28,7 @@ interface PlacedMatch {
 }
 
 function matchPatterns(match: RouteMatch, path: string): PlacedMatch[] {
-  const { method, scheme, authority, headers, queryParams } = match;
+  const { method, scheme, authority, headers, queryParams, claims = [] } = match;
   return [
     { path: `${path}.path`, match: match.path },
     { path: `${path}.method`, match: method },
@@ -36,6 +36,7 @@ function matchPatterns(match: RouteMatch, path: string): PlacedMatch[] {
     { path: `${path}.authority`, match: authority },
     ...headers.map((header, index) => ({ path: `${path}.headers[${index}]`, match: header.match })),
     ...queryParams.map((param, index) => ({ path: `${path}.queryParams[${index}]`, match: param.match })),
+    ...claims.map((claim, index) => ({ path: `${path}.claims[${index}]`, match: claim.match })),
   ];
 }
 

@@ -5,7 +5,9 @@ import { fault } from "./fault/kind.ts";
 import { gateway } from "./gateway/kind.ts";
 import { healthCheck } from "./health-check/kind.ts";
 import type { KindDefinition } from "./kind.ts";
+import { peerAuthentication } from "./peer-authentication/kind.ts";
 import { rateLimit } from "./rate-limit/kind.ts";
+import { requestAuthentication } from "./request-authentication/kind.ts";
 import { serviceEntry } from "./service-entry/kind.ts";
 import { sidecar } from "./sidecar/kind.ts";
 import { virtualService } from "./virtual-service/kind.ts";
@@ -19,7 +21,9 @@ export const kindDefinitions: readonly KindDefinition[] = [
   destinationRule,
   serviceEntry,
   workloadEntry,
+  peerAuthentication,
   authorizationPolicy,
+  requestAuthentication,
   circuitBreaker,
   rateLimit,
   fault,
@@ -29,7 +33,7 @@ export const kindDefinitions: readonly KindDefinition[] = [
 /** Kinds of the same family that come later: refused by name, because a policy that is silently left out is a hole. */
 export const kindsOfLater: ReadonlyMap<string, readonly string[]> = new Map([
   ["networking.istio.io", ["EnvoyFilter", "ProxyConfig", "WorkloadGroup"]],
-  ["security.istio.io", ["PeerAuthentication", "RequestAuthentication"]],
+  ["security.istio.io", []],
   ["telemetry.istio.io", ["Telemetry"]],
   ["extensions.istio.io", ["WasmPlugin", "TrafficExtension"]],
   ["weft.dev", ["FaultExperiment", "Filter", "Rollout", "RouteTest"]],

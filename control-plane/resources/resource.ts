@@ -9,7 +9,9 @@ export const kinds = [
   "DestinationRule",
   "ServiceEntry",
   "WorkloadEntry",
+  "PeerAuthentication",
   "AuthorizationPolicy",
+  "RequestAuthentication",
   "CircuitBreaker",
   "RateLimit",
   "Fault",
@@ -48,7 +50,9 @@ export function formatKey(key: ResourceKey): string {
 
 /** Discriminated by `kind`; each member is declared in its kind's folder. */
 export type CompiledResource =
+  | import("./request-authentication/compiled.ts").CompiledRequestAuthentication
   | import("./authorization-policy/compiled.ts").CompiledAuthorizationPolicy
+  | import("./peer-authentication/compiled.ts").CompiledPeerAuthentication
   | import("./circuit-breaker/compiled.ts").CompiledCircuitBreaker
   | import("./rate-limit/compiled.ts").CompiledRateLimit
   | import("./fault/compiled.ts").CompiledFault

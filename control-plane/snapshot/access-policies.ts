@@ -1,5 +1,6 @@
 import type { Labels } from "../../common/model/endpoint.ts";
 import type { CompiledAuthorizationPolicy } from "../resources/authorization-policy/compiled.ts";
+import type { CompiledRequestAuthentication } from "../resources/request-authentication/compiled.ts";
 import type { Resource } from "../resources/resource.ts";
 import { hasLabels } from "./endpoints.ts";
 
@@ -8,6 +9,7 @@ export type {
   CompiledAccessRule,
   CompiledAuthorizationPolicy,
 } from "../resources/authorization-policy/compiled.ts";
+export type { CompiledRequestAuthentication } from "../resources/request-authentication/compiled.ts";
 
 /** Something that holds for the workloads that a selector names. */
 interface Selecting {
@@ -20,10 +22,14 @@ export type PolicyIndex<P> = ReadonlyMap<string, readonly P[]>;
 /** Who may do what, and whose tokens are believed. */
 export interface AccessIndex {
   readonly authorization: PolicyIndex<CompiledAuthorizationPolicy>;
+  readonly authentication: PolicyIndex<CompiledRequestAuthentication>;
 }
 
-export function indexAccess(authorization: readonly Resource<CompiledAuthorizationPolicy>[]): AccessIndex {
-  return { authorization: byNamespace(authorization) };
+export function indexAccess(
+  authorization: readonly Resource<CompiledAuthorizationPolicy>[],
+  authentication: readonly Resource<CompiledRequestAuthentication>[],
+): AccessIndex {
+  return { authorization: byNamespace(authorization), authentication: byNamespace(authentication) };
 }
 
 /**

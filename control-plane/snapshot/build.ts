@@ -11,6 +11,7 @@ import { mapByKey } from "./live-set.ts";
 import type { MeshSettings } from "./mesh.ts";
 import { defaultMeshSettings } from "./mesh.ts";
 import { byKey } from "./order.ts";
+import { indexPeerAuthentications } from "./peer-authentications.ts";
 import { indexRateLimits } from "./rate-limits.ts";
 import { buildServices } from "./services.ts";
 import { buildSidecars } from "./sidecars.ts";
@@ -38,6 +39,10 @@ export function buildSnapshot(
   const breakers = indexBreakers(live.circuitBreakers);
   const faults = indexFaults(live.faults);
   const rateLimits = indexRateLimits(live.rateLimits);
+  const peerAuthentications = indexPeerAuthentications(
+    live.peerAuthentications,
+    previous?.peerAuthentications,
+  );
   const services = buildServices(
     live.serviceEntries,
     { breakers, faults, healthChecks: indexHealthChecks(live.healthChecks) },
@@ -46,8 +51,14 @@ export function buildSnapshot(
   const mesh = {
     services,
     rateLimits,
-    access: indexAccess(live.authorizationPolicies),
-    endpoints: buildEndpoints(services, live.workloadEntries, previous?.endpoints),
+    access: indexAccess(live.authorizationPolicies, live.requestAuthentications),
+    peerAuthentications,
+    endpoints: buildEndpoints(
+      services,
+      live.workloadEntries,
+      { peerAuthentications, rootNamespace: settings.rootNamespace },
+      previous?.endpoints,
+    ),
     destinationRules: buildDestinationRules(live.destinationRules, previous?.destinationRules),
     virtualServices: buildVirtualServices(
       live.virtualServices,

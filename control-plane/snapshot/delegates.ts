@@ -113,6 +113,9 @@ function combine(outer: CompiledHttpMatch, inner: CompiledHttpMatch): CompiledHt
     ...(scheme && { scheme }),
     ...(authority && { authority }),
     headers: [...outer.match.headers, ...inner.match.headers],
+    ...(outer.match.claims || inner.match.claims
+      ? { claims: [...(outer.match.claims ?? []), ...(inner.match.claims ?? [])] }
+      : {}),
     queryParams: [...outer.match.queryParams, ...inner.match.queryParams],
   };
   const name = [outer.name, inner.name].filter((part) => part !== "").join("-");

@@ -4,7 +4,9 @@ import type { CompiledDestinationRule } from "../resources/destination-rule/comp
 import type { CompiledFault } from "../resources/fault/compiled.ts";
 import type { CompiledGateway } from "../resources/gateway/compiled.ts";
 import type { CompiledHealthCheck } from "../resources/health-check/compiled.ts";
+import type { CompiledPeerAuthentication } from "../resources/peer-authentication/compiled.ts";
 import type { CompiledRateLimit } from "../resources/rate-limit/compiled.ts";
+import type { CompiledRequestAuthentication } from "../resources/request-authentication/compiled.ts";
 import type { Kind, Resource } from "../resources/resource.ts";
 import { formatKey } from "../resources/resource.ts";
 import type { CompiledServiceEntry } from "../resources/service-entry/compiled.ts";
@@ -23,6 +25,8 @@ export interface LiveSet {
   readonly serviceEntries: readonly Resource<CompiledServiceEntry>[];
   readonly workloadEntries: readonly Resource<CompiledWorkloadEntry>[];
   readonly authorizationPolicies: readonly Resource<CompiledAuthorizationPolicy>[];
+  readonly requestAuthentications: readonly Resource<CompiledRequestAuthentication>[];
+  readonly peerAuthentications: readonly Resource<CompiledPeerAuthentication>[];
   readonly circuitBreakers: readonly Resource<CompiledCircuitBreaker>[];
   readonly rateLimits: readonly Resource<CompiledRateLimit>[];
   readonly faults: readonly Resource<CompiledFault>[];
@@ -40,6 +44,8 @@ export function liveSet(byKey: ReadonlyMap<string, Resource>): LiveSet {
     serviceEntries: ofKind<CompiledServiceEntry>(sorted, "ServiceEntry"),
     workloadEntries: ofKind<CompiledWorkloadEntry>(sorted, "WorkloadEntry"),
     authorizationPolicies: ofKind<CompiledAuthorizationPolicy>(sorted, "AuthorizationPolicy"),
+    requestAuthentications: ofKind<CompiledRequestAuthentication>(sorted, "RequestAuthentication"),
+    peerAuthentications: ofKind<CompiledPeerAuthentication>(sorted, "PeerAuthentication"),
     circuitBreakers: ofKind<CompiledCircuitBreaker>(sorted, "CircuitBreaker"),
     rateLimits: ofKind<CompiledRateLimit>(sorted, "RateLimit"),
     faults: ofKind<CompiledFault>(sorted, "Fault"),

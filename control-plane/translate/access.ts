@@ -1,7 +1,10 @@
 import type { AccessControl, AccessPolicy, AccessRules } from "../../common/model/authorization.ts";
 import type { ExternalAuthorization } from "../../common/model/external-authorization.ts";
 import type { ProxyNode } from "../../common/model/node.ts";
-import type { CompiledAuthorizationPolicy } from "../snapshot/access-policies.ts";
+import type {
+  CompiledAuthorizationPolicy,
+  CompiledRequestAuthentication,
+} from "../snapshot/access-policies.ts";
 import { policiesFor } from "../snapshot/access-policies.ts";
 import { reuse } from "../snapshot/reuse.ts";
 import type { MeshSettings, Snapshot } from "../snapshot/snapshot.ts";
@@ -22,14 +25,33 @@ export function accessFor(
 ): AccessControl | undefined {
   const { access, settings } = snapshot;
   const policies = policiesFor(access.authorization, node, settings.rootNamespace);
+  const tokens = policiesFor(access.authentication, node, settings.rootNamespace);
   const known = made.get(node) ?? {};
-  const next = reuse<Made>(known, [settings, ...policies], () => ({
-    http: accessControl(policies, settings, "http"),
+  const next = reuse<Made>(known, [settings, ...policies, ...tokens], () => ({
+    http: { ...accessControl(policies, settings, "http"), ...jwtOf(tokens, settings) },
     tcp: accessControl(policies, settings, "tcp"),
   }));
   made.set(node, next);
   const control = next[protocol];
   return control && (control.jwt || control.external || control.rules.length > 0) ? control : undefined;
+}
+
+/** All issuers together; each has a name that Istio would give it. */
+function jwtOf(
+  tokens: readonly CompiledRequestAuthentication[],
+  { jwksNetworks = [] }: MeshSettings,
+): Pick<AccessControl, "jwt"> {
+  const providers = tokens.flatMap((policy) => policy.providers);
+  if (providers.length === 0) return {};
+  return {
+    jwt: {
+      providers: providers.map(({ source: _, ...provider }, index) => ({
+        ...provider,
+        name: `origins-${index}`,
+        keys: provider.keys.kind === "remote" ? { ...provider.keys, networks: jwksNetworks } : provider.keys,
+      })),
+    },
+  };
 }
 
 /** Who can't be asked has not agreed to anything (Istio's name for it). */

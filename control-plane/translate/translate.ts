@@ -7,6 +7,7 @@ import { keepElements } from "../snapshot/reuse.ts";
 import { sidecarFor } from "../snapshot/sidecars.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
 import { egressListeners } from "./egress-listeners.ts";
+import { accessFor } from "./access.ts";
 import { withEntry } from "./entry.ts";
 import { translateGateway } from "./gateway.ts";
 import { ingressListeners, translateInbound } from "./inbound.ts";
@@ -62,7 +63,8 @@ function sidecarResources(snapshot: Snapshot, node: ProxyNode): ProxyResources {
 function gatewayResources(snapshot: Snapshot, node: ProxyNode): ProxyResources {
   const view = meshView(snapshot, node);
   const gateway = translateGateway(snapshot, node);
-  const names = [...gateway.clusters].sort();
+  const asked = accessFor(snapshot, node)?.external ?? [];
+  const names = [...new Set([...gateway.clusters, ...asked.map(({ service }) => service.cluster)])].sort();
   return {
     clusters: pick(view.clusters, names),
     endpoints: pick(view.endpoints, names),

@@ -1,5 +1,6 @@
 import type { Problem } from "../../common/base/problem.ts";
 import type { Listener } from "../../common/model/listener.ts";
+import { checkAccess } from "../../common/routing/check-access.ts";
 import { inOrderOfRight } from "./in-order-of-right.ts";
 
 type Listeners = ReadonlyMap<string, { readonly value: Listener }>;
@@ -20,6 +21,10 @@ export function checkListeners(all: Listeners, arriving: Listeners): ReadonlyMap
     }
     if (listener.filterChains.length === 0) {
       found.push({ path: "filter_chains", why: "has no filter chain that could take a connection" });
+    }
+    for (const chain of arriving.has(name) ? listener.filterChains : []) {
+      const access = chain.http ? chain.http.access : chain.access;
+      if (access !== undefined) found.push(...checkAccess(access));
     }
     if (arriving.has(name)) problems.set(name, found);
   }

@@ -6,10 +6,11 @@ import { compileLabels } from "../fields/labels.ts";
 import type { StringMatchInput } from "../fields/string-match.ts";
 import { compileStringMatch } from "../fields/string-match.ts";
 import type { SpecContext } from "../kind.ts";
+import { claimPath, compileClaims } from "./claims.ts";
 import { compileAction } from "./compile-action.ts";
 import type { CompiledHttpMatch, CompiledHttpRule, CompiledVirtualService, RuleScope } from "./compiled.ts";
-import type { HttpMatch, HttpRule, VirtualServiceSpec } from "./schema.ts";
 import { compileInherited } from "./inherited.ts";
+import type { HttpMatch, HttpRule, VirtualServiceSpec } from "./schema.ts";
 import { compileTcpRule } from "./tcp.ts";
 import { compileTlsRule } from "./tls.ts";
 
@@ -34,8 +35,8 @@ export function compileVirtualService(
 }
 
 function compileRule(rule: HttpRule, index: number, context: SpecContext): CompiledHttpRule {
-  const source = context.sourceOf(["http", index]);
   const inherited = rule.delegate && compileInherited(rule, context);
+  const source = context.sourceOf(["http", index]);
   const matches = (rule.match ?? []).map(
     (match, matchIndex): CompiledHttpMatch => ({
       name: match.name ?? "",
@@ -60,14 +61,16 @@ function compileRule(rule: HttpRule, index: number, context: SpecContext): Compi
             namespace: rule.delegate.namespace ?? context.namespace,
             name: rule.delegate.name ?? "",
           },
-        }
           ...(inherited && { inherited }),
+        }
       : { route: compileAction(rule, context) }),
   };
 }
 
 function compileMatch(match: HttpMatch): RouteMatch {
+  const claims = [...compileClaims(match.headers, false), ...compileClaims(match.withoutHeaders, true)];
   return {
+    ...(claims.length > 0 ? { claims } : {}),
     path: compilePath(match),
     ...optionalMatch("method", match.method),
     ...optionalMatch("scheme", match.scheme),
@@ -96,7 +99,8 @@ function compileHeaders(
   input: Readonly<Record<string, StringMatchInput>> | undefined,
   invert: boolean,
 ): HeaderMatch[] {
-  return Object.entries(input ?? {}).map(([name, value]) => {
+  const headers = Object.entries(input ?? {}).filter(([name]) => claimPath(name) === undefined);
+  return headers.map(([name, value]) => {
     const match = compileStringMatch(value);
     return match ? { name, match, invert } : { name, invert };
   });

@@ -10,6 +10,7 @@ import { notYet } from "../fields/not-yet.ts";
 import { integerField, percentField, portField, weightField } from "../fields/numbers.ts";
 import { regexField } from "../fields/regex.ts";
 import { presenceMatchField, stringMatchField, withoutHeaderMatchField } from "../fields/string-match.ts";
+import { claimPath } from "./claims.ts";
 import { corsPolicyField } from "./cors.ts";
 import { faultField } from "./fault.ts";
 import { retriesField } from "./retries.ts";
@@ -22,9 +23,13 @@ const matchedHeaderName = z.string().superRefine((name, context) => {
   const quoted = JSON.stringify(name);
   const refuse = (message: string, hint: string) =>
     context.addIssue({ code: "custom", message, params: { hint } });
-  if (name.startsWith("@request.auth."))
-    refuse("matching on token claims is not supported yet", "match on a header");
-  else if (!pseudoHeaders.has(name) && !isHeaderName(name))
+  if (name.startsWith("@")) {
+    if (claimPath(name) === undefined)
+      refuse(
+        `${quoted} names no claim`,
+        "write @request.auth.claims.NAME or @request.auth.claims[NAME][NAME]",
+      );
+  } else if (!pseudoHeaders.has(name) && !isHeaderName(name))
     refuse(`${quoted} is not a header name`, "letters, digits and -");
   else if (name !== name.toLowerCase())
     refuse(`${quoted} has upper-case letters`, `write ${name.toLowerCase()}`);
@@ -48,7 +53,9 @@ const httpMatch = z.strictObject({
   headers: z
     .record(matchedHeaderName, presenceMatchField)
     .optional()
-    .describe("Lower-case names; {} asks for presence."),
+    .describe(
+      "Lower-case names; {} asks for presence. @request.auth.claims.NAME: a claim of the token that the gateway verified.",
+    ),
   withoutHeaders: z.record(matchedHeaderName, withoutHeaderMatchField).optional(),
   queryParams: z.record(z.string().min(1), presenceMatchField).optional(),
   port: portField.optional(),
