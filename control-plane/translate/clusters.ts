@@ -120,7 +120,9 @@ function makeCluster(
   const { hashPolicy: _, locality: __, ...balancer } = policy.loadBalancer ?? defaultLoadBalancer;
   const health = healthPolicy(service, subset, port, policy);
   const locality = localityPolicy(policy, health.healthCheck !== undefined);
-  const endpoints = locality ? placeEndpoints(open, locality, vantage) : open;
+  const known = locality ? placeEndpoints(open, locality, vantage) : open;
+  // What stands outside of the mesh is no workload of it, whatever labels chose it: it is told nothing of who calls.
+  const endpoints = service.location === "mesh-external" ? known.map(withoutWorkload) : known;
   const {
     connectTimeoutMs = defaultConnectTimeoutMs,
     protocol: overruling,
@@ -228,3 +230,7 @@ function isItsOwnEndpoint(service: MeshService, all: readonly Endpoint[]): boole
 function serviceName({ hostname, name, namespace }: MeshService): NonNullable<Cluster["service"]> {
   return { hostname, name, namespace };
 }
+function withoutWorkload({ workload: _, ...endpoint }: Endpoint): Endpoint {
+  return endpoint;
+}
+
