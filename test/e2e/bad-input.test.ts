@@ -29,6 +29,8 @@ spec:
   http:
 ${http}`;
 
+const toV1 = "{ host: product, subset: v1 }";
+
 describe("bad input", () => {
   it.each([
     {
@@ -84,6 +86,57 @@ describe("bad input", () => {
       text: "apiVersion: networking.istio.io/v1\nkind: VirtualServce\nmetadata: { name: product }\nspec: {}\n",
       says: [/misspelt-kind\.yaml:\d+/, /VirtualService/],
     },
+    ...[
+      {
+        what: "a weight of NaN",
+        rule: `route: [{ destination: ${toV1}, weight: .nan }]`,
+        at: /route\[0\]\.weight: \.nan/,
+      },
+      {
+        what: "a weight of 1e308",
+        rule: `route: [{ destination: ${toV1}, weight: 1e308 }]`,
+        at: /weight: 1e\+308/,
+      },
+      {
+        what: "a percentage of 0.00009",
+        rule: `route: [{ destination: ${toV1} }]\n      mirror: { host: product }\n      mirrorPercentage: { value: 0.00009 }`,
+        at: /mirrorPercentage\.value: 0\.00009/,
+        line: 8,
+      },
+      {
+        what: "a time-out of 5",
+        rule: `route: [{ destination: ${toV1} }]\n      timeout: 5`,
+        at: /timeout: 5 has no unit/,
+        line: 7,
+      },
+      {
+        what: "a time-out of 1e9h",
+        rule: `route: [{ destination: ${toV1} }]\n      timeout: 1e9h`,
+        at: /timeout: "1e9h"/,
+        line: 7,
+      },
+      {
+        what: "a negative time-out",
+        rule: `route: [{ destination: ${toV1} }]\n      timeout: -1s`,
+        at: /timeout: "-1s" is negative/,
+        line: 7,
+      },
+      {
+        what: "port 65536",
+        rule: "route: [{ destination: { host: product, port: { number: 65536 } } }]",
+        at: /port\.number: 65536/,
+      },
+      {
+        what: "an empty prefix",
+        rule: `match: [{ uri: { prefix: "" } }]\n      route: [{ destination: ${toV1} }]`,
+        at: /match\[0\]\.uri\.prefix/,
+      },
+      { what: "a delegate that is itself", rule: "delegate: { name: product }", at: /http\[0\]\.delegate: / },
+    ].map(({ what, rule, at, line = 6 }) => ({
+      what,
+      text: virtualService(`    - ${rule}\n`),
+      says: [new RegExp(`\\.yaml:${line}: spec\\.http`), at],
+    })),
   ])("refuses $what precisely, and traffic goes on as before", async ({ what, text, says }) => {
     const name = `${what
       .toLowerCase()
