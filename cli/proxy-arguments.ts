@@ -64,6 +64,10 @@ export const proxyOptions: Readonly<Record<"proxy" | "gateway", readonly ProxyOp
   gateway: [
     ...sharedOptions,
     {
+      flags: "--secrets <dir>",
+      description: "credentials that Gateways name: a folder each, with tls.crt, tls.key and ca.crt",
+    },
+    {
       flags: "--bind <serverport=host:port>",
       description: "open the server port of a Gateway resource here; may be repeated",
       mayRepeat: true,

@@ -33,6 +33,8 @@ export interface ProxySettings {
   readonly onDemand?: OnDemandSettings;
   /** Where the last good config is kept; absent: nowhere. */
   readonly stateDirectory?: string;
+  /** A folder per credential that Gateways name (tls.crt, tls.key, ca.crt); absent: there are none. */
+  readonly secretsDirectory?: string;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
   readonly accessLog: "off" | AccessLogSettings["encoding"];
@@ -72,6 +74,7 @@ export interface ProxyOptions {
   /** Gateways: `SERVERPORT=HOST:PORT`, each once. */
   readonly bind?: readonly string[] | undefined;
   readonly state?: string | undefined;
+  readonly secrets?: string | undefined;
   readonly accessLog?: string | undefined;
   readonly logLevel?: string | undefined;
   readonly logFormat?: string | undefined;
@@ -131,6 +134,7 @@ export function readProxySettings(
     ...present("trust", trust),
     ...present("admin", admin),
     ...present("stateDirectory", options.state),
+    ...present("secretsDirectory", options.secrets),
     ...present("onDemand", asksOnDemand ? onDemand : undefined),
     logLevel: reader.oneOf("--log-level", logLevel, logLevels.filter(isLogLevel)),
     logFormat: reader.oneOf("--log-format", logFormat, logFormats),

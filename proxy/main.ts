@@ -15,6 +15,7 @@ const options = {
   admin: { type: "string" },
   bind: { type: "string", multiple: true },
   state: { type: "string" },
+  secrets: { type: "string" },
   "access-log": { type: "string" },
   "log-level": { type: "string" },
   "log-format": { type: "string" },

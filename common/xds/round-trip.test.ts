@@ -22,7 +22,7 @@ import type {
 } from "../model/route.ts";
 import type { StringMatch } from "../model/string-match.ts";
 import type { TcpFault } from "../model/tcp-fault.ts";
-import type { ClientTls, ServerTls } from "../model/tls.ts";
+import type { ClientCheck, ClientTls, ServerTls } from "../model/tls.ts";
 import { tlsVersions } from "../model/tls.ts";
 import { aggregatedDiscoveryService } from "./ads.ts";
 import { decodeCluster, encodeCluster } from "./cluster.ts";
@@ -460,16 +460,41 @@ const serverIdentity = fc.record({
   identity: fc.record({ trustDomains: fc.array(trustDomain, { maxLength: 2 }) }),
   cipherSuites: fc.constant([]),
 });
-const serverFileTls = record<Omit<ServerTls, "identity">>(
+const clientCheck = record<ClientCheck>(
   {
-    certificate: keyPair,
-    clientCaFile: file,
-    minVersion: fc.constantFrom(...tlsVersions),
-    maxVersion: fc.constantFrom(...tlsVersions),
-    cipherSuites: fc.array(word, { maxLength: 2 }),
+    isOptional: fc.constant(true as const),
+    subjectAltNames: fc.array(word, { minLength: 1, maxLength: 2 }),
+    certificateHashes: fc.array(fc.stringMatching(/^[0-9a-f]{64}$/), { minLength: 1, maxLength: 2 }),
+    keyHashes: fc.array(word, { minLength: 1, maxLength: 2 }),
+    crlFile: word,
   },
-  ["clientCaFile", "minVersion", "maxVersion"],
+  ["isOptional", "subjectAltNames", "certificateHashes", "keyHashes", "crlFile"],
 );
+const serverFileTls: fc.Arbitrary<ServerTls> = fc
+  .tuple(
+    record<Pick<ServerTls, "minVersion" | "maxVersion" | "cipherSuites">>(
+      {
+        minVersion: fc.constantFrom(...tlsVersions),
+        maxVersion: fc.constantFrom(...tlsVersions),
+        cipherSuites: fc.array(word, { maxLength: 2 }),
+      },
+      ["minVersion", "maxVersion"],
+    ),
+    fc.oneof(
+      fc.record({ certificate: keyPair }),
+      fc.record({
+        certificate: keyPair,
+        moreCertificates: fc.array(keyPair, { minLength: 1, maxLength: 2 }),
+      }),
+      fc.record({ secret: word }),
+    ),
+    fc.oneof(fc.record({ clientCaFile: word }), fc.record({ clientCaSecret: word }), fc.constant({})),
+    clientCheck,
+  )
+  .map(([head, certificate, authorities, client]) => {
+    const asks = Object.keys(authorities).length > 0 && Object.keys(client).length > 0;
+    return { ...head, ...certificate, ...authorities, ...(asks ? { client } : {}) };
+  });
 const serverTls: fc.Arbitrary<ServerTls> = fc.oneof(serverIdentity, serverFileTls);
 const tcpFault = record<TcpFault>(
   {

@@ -9,6 +9,13 @@ import {
   toServerIdentity,
   usesSecrets,
 } from "./mesh-tls.ts";
+import {
+  fromClientValidation,
+  fromCredential,
+  toClientValidation,
+  toCredential,
+  usesCredentials,
+} from "./server-tls.ts";
 import type { Reading } from "./wire.ts";
 import { anyType, decodeMessage, packAny } from "./wire.ts";
 
@@ -32,7 +39,9 @@ const socketName = "envoy.transport_sockets.tls";
 const protocolNumber = (version: TlsVersion) => (tlsVersions.indexOf(version) + 1) as 1 | 2 | 3 | 4;
 
 export function toServerSocket(tls: ServerTls): TransportSocket {
-  const { minVersion, maxVersion, cipherSuites, clientCaFile } = tls;
+  const { minVersion, maxVersion, cipherSuites, certificate, moreCertificates = [] } = tls;
+  const certificates = certificate === undefined ? [] : [certificate, ...moreCertificates];
+  const clients = toClientValidation(tls);
   if (tls.identity !== undefined) {
     return {
       name: socketName,
@@ -51,13 +60,13 @@ export function toServerSocket(tls: ServerTls): TransportSocket {
           ...(maxVersion && { tlsMaximumProtocolVersion: protocolNumber(maxVersion) }),
           cipherSuites: [...cipherSuites],
         },
-        tlsCertificates: tls.certificate ? [toCertificate(tls.certificate)] : [],
-        ...(clientCaFile === undefined
-          ? {}
-          : { validationContext: { trustedCa: { filename: clientCaFile } } }),
+        ...(tls.secret === undefined
+          ? { tlsCertificates: certificates.map(toCertificate) }
+          : { tlsCertificateSdsSecretConfigs: toCredential(tls.secret) }),
+        ...clients,
         alpnProtocols: ["http/1.1"],
       },
-      ...(clientCaFile === undefined ? {} : { requireClientCertificate: { value: true } }),
+      ...(clients && !tls.client?.isOptional ? { requireClientCertificate: { value: true } } : {}),
     }),
   };
 }
@@ -73,37 +82,31 @@ export function fromServerSocket(
   reading.refuseUnknown(context, downstreamType, path);
   const common = context.commonTlsContext ?? {};
   refuseForeignSources(common, path, reading);
-  if (usesSecrets(common)) {
+  const isRequired = context.requireClientCertificate?.value === true;
+  if (usesSecrets(common) && !usesCredentials(common)) {
     const identity = fromServerIdentity(common, `${path}.commonTlsContext`, reading);
     if (!context.requireClientCertificate?.value)
       reading.problem(`${path}.requireClientCertificate`, "must be true within the mesh");
     return identity && { identity, cipherSuites: [] };
   }
-  const [certificate, ...others] = common.tlsCertificates ?? [];
-  if (others.length > 0) reading.problem(`${path}.tlsCertificates`, "has more than one certificate");
-  const files = certificate && fromCertificate(certificate, `${path}.tlsCertificates[0]`, reading);
-  if (files === undefined) {
-    if (!certificate) reading.problem(`${path}.tlsCertificates`, "is empty");
+  const secret = fromCredential(common, `${path}.commonTlsContext`, reading);
+  const certificates = (common.tlsCertificates ?? []).flatMap(
+    (certificate, index) => fromCertificate(certificate, `${path}.tlsCertificates[${index}]`, reading) ?? [],
+  );
+  const [certificate, ...moreCertificates] = certificates;
+  if (certificate === undefined && secret === undefined) {
+    if ((common.tlsCertificates ?? []).length === 0) reading.problem(`${path}.tlsCertificates`, "is empty");
     return undefined;
   }
-  const validation = common.validationContext;
-  const at = `${path}.validationContext`;
-  if (validation) {
-    refuseStricter(validation, at, reading);
-    if ((validation.matchTypedSubjectAltNames ?? []).length > 0)
-      reading.problem(`${at}.matchTypedSubjectAltNames`, "is supported for clusters only");
-    if (!context.requireClientCertificate?.value)
-      reading.problem(at, "without requireClientCertificate is not supported");
-  } else if (context.requireClientCertificate?.value) {
-    reading.problem(`${path}.requireClientCertificate`, "needs validationContext.trustedCa");
-  }
-  const clientCaFile = validation ? filename(validation.trustedCa, `${at}.trustedCa`, reading) : undefined;
+  const clients = fromClientValidation(common, isRequired, path, reading);
   const parameters = common.tlsParams;
   const minVersion = tlsVersions[(parameters?.tlsMinimumProtocolVersion ?? 0) - 1];
   const maxVersion = tlsVersions[(parameters?.tlsMaximumProtocolVersion ?? 0) - 1];
   return {
-    certificate: files,
-    ...(clientCaFile === undefined ? {} : { clientCaFile }),
+    ...(certificate === undefined ? {} : { certificate }),
+    ...(moreCertificates.length > 0 ? { moreCertificates } : {}),
+    ...(secret === undefined ? {} : { secret }),
+    ...clients,
     ...(minVersion ? { minVersion } : {}),
     ...(maxVersion ? { maxVersion } : {}),
     cipherSuites: parameters?.cipherSuites ?? [],

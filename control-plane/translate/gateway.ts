@@ -119,7 +119,8 @@ function gatewayListener(
   servers: readonly BoundServer[],
   filterChains: readonly FilterChain[],
 ): Listener {
-  const binding = node.bindings.servers.get(port) ?? { host: "0.0.0.0", port };
+  const bind = servers.find(({ server }) => server.bind !== undefined)?.server.bind ?? "0.0.0.0";
+  const binding = node.bindings.servers.get(port) ?? { host: bind, port };
   return {
     name: `0.0.0.0_${port}`,
     address: binding.host,

@@ -42,6 +42,8 @@ export interface OpenListenerParts extends PassedConnectionParts {
   readonly listenerAt: (address: SocketAddress) => OpenListener | undefined;
   /** ms after which the files of certificates are looked at again. */
   readonly certificateRefreshMs: number;
+  /** Where the proxy's credentials are. */
+  readonly secretsDirectory?: string | undefined;
   /** Hears of what a client sent that was no request. */
   readonly onRejected: (exchange: Exchange) => void;
   /** Hears of certificates that can't be read; those before stay in use. */
@@ -190,6 +192,7 @@ export class OpenListener {
     const tls = new ChainTls({
       clock,
       refreshMs: certificateRefreshMs,
+      secretsDirectory: this.#parts.secretsDirectory,
       handshakeTimeoutMs: settings.headerTimeoutMs,
       protocols: chain.http === undefined ? [] : ["h2", "http/1.1"],
       onProblem: (why) => onCertificateProblem(this.#listener.name, why),
@@ -284,6 +287,7 @@ export class OpenListener {
       source: remote.host,
       isTls: first.kind === "tls",
       serverName: first.kind === "tls" ? first.serverName : undefined,
+      protocols: first.kind === "tls" ? first.protocols : undefined,
     });
   }
 

@@ -3,16 +3,19 @@ import type { Server, TLSSocket, TlsOptions } from "node:tls";
 import { createServer } from "node:tls";
 import type { CancelTimer, Clock } from "../../common/base/clock.ts";
 import type { ServerTls } from "../../common/model/tls.ts";
+import { refusalOfClient } from "./check-client.ts";
 import type { IdentitySource } from "./identity-source.ts";
 import type { HandshakeCounts } from "./mesh-tls.ts";
 import { clientOf, meshMaterial, meshProtocol, notePeer } from "./mesh-tls.ts";
 import type { TlsMaterial } from "./tls-files.ts";
-import { readTlsFiles, sameMaterial } from "./tls-files.ts";
+import { readServerFiles, sameMaterial } from "./tls-files.ts";
 
 export interface TlsServerParts {
   readonly clock: Clock;
   /** ms after which the files are looked at again. */
   readonly refreshMs: number;
+  /** Where credentials are; absent: there are none. */
+  readonly secretsDirectory?: string | undefined;
   /** ms that a client has for its handshake. */
   readonly handshakeTimeoutMs: number;
   /** What is spoken inside, for ALPN; empty: whatever the client likes. */
@@ -48,12 +51,12 @@ export class TlsServer {
   constructor(tls: ServerTls, parts: TlsServerParts) {
     this.tls = tls;
     this.#parts = parts;
-    const asksClient = tls.clientCaFile !== undefined || tls.identity !== undefined;
+    const asksClient = tls.clientCaFile !== undefined || tls.clientCaSecret !== undefined;
     const protocols = tls.identity === undefined ? parts.protocols : [...parts.protocols, meshProtocol];
     this.#server = createServer({
-      requestCert: asksClient,
+      requestCert: asksClient || tls.identity !== undefined,
       // Within the mesh the reason is told, so that is looked at below.
-      rejectUnauthorized: tls.clientCaFile !== undefined,
+      rejectUnauthorized: asksClient && !tls.client?.isOptional,
       ...(protocols.length > 0 ? { ALPNProtocols: [...protocols] } : {}),
       allowHalfOpen: true,
       handshakeTimeout: parts.handshakeTimeoutMs,
@@ -61,7 +64,8 @@ export class TlsServer {
     this.#server.on("secureConnection", (socket) => {
       const raw = this.#take(socket);
       if (raw === undefined) socket.destroy();
-      else if (tls.identity === undefined || this.#admits(socket, raw)) parts.onSecured(raw, socket);
+      else if (tls.identity === undefined) this.#admitClient(socket, raw);
+      else if (this.#admits(socket, raw)) parts.onSecured(raw, socket);
     });
     // A handshake that fails is the client's doing, and it knows.
     this.#server.on("tlsClientError", (error, socket) => {
@@ -76,6 +80,17 @@ export class TlsServer {
       cancelTimer();
       unsubscribe?.();
     };
+  }
+
+  #admitClient(socket: TLSSocket, raw: Socket): void {
+    const why = refusalOfClient(socket, this.tls);
+    if (why === undefined) {
+      this.#parts.onSecured(raw, socket);
+      return;
+    }
+    socket.on("error", () => {});
+    socket.destroy();
+    raw.destroy();
   }
 
   #admits(socket: TLSSocket, raw: Socket): boolean {
@@ -121,7 +136,7 @@ export class TlsServer {
       const { identity, clock } = this.#parts;
       const material = this.tls.identity
         ? meshMaterial(identity, clock.now())
-        : await readTlsFiles(this.tls.certificate, this.tls.clientCaFile);
+        : await readServerFiles(this.tls, this.#parts.secretsDirectory);
       const before = this.#material;
       if (this.#cancelRefresh === undefined || (before && sameMaterial(material, before))) return;
       this.#server.setSecureContext(contextOptions(this.tls, material));

@@ -15,6 +15,7 @@ export function compileGateway(spec: GatewaySpec, context: SpecContext): Compile
       return {
         port: server.port.number,
         name: server.port.name,
+        ...(server.bind === undefined ? {} : { bind: server.bind }),
         protocol: compileProtocol(protocolOf(server.port.protocol), tls !== undefined),
         ...(tls && { tls }),
         ...(server.tls?.httpsRedirect ? { httpsRedirect: true as const } : {}),

@@ -12,6 +12,8 @@ export interface CompiledGateway {
 export interface CompiledServer {
   readonly port: number;
   readonly name: string;
+  /** An IP address of the gateway; absent: every one. */
+  readonly bind?: string;
   /**
    * `passthrough`: TLS connections whose bytes go on as they are, by their server name. `tcp`: any connections, whose bytes go on.
    * `tls`: TLS ends here, and the bytes inside go on.

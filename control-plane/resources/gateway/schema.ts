@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { z } from "zod";
 import { hostProblem } from "../fields/host.ts";
 import { labelsField } from "../fields/labels.ts";
@@ -40,8 +41,18 @@ const server = z.strictObject({
   hosts: z.array(serverHost).min(1).describe("namespace/host: which VirtualServices may bind."),
   name: z.string().optional(),
   tls: serverTlsField.optional(),
-  bind: notYet("the gateway process says where it listens"),
-  defaultEndpoint: notYet(),
+  bind: z
+    .string()
+    .superRefine((text, context) => {
+      if (isIP(text) !== 0) return;
+      const params = { hint: "give an IP address of the gateway, such as 10.0.0.7" };
+      context.addIssue({ code: "custom", message: `${JSON.stringify(text)} is not an IP address`, params });
+    })
+    .optional()
+    .describe(
+      "Where the gateway listens, unless it was started with --bind for the port. Default: everywhere.",
+    ),
+  defaultEndpoint: notYet("Istio gives it no effect either"),
 });
 
 export const gatewaySpec = z.strictObject({
