@@ -6,6 +6,8 @@ import { hop, hopPeers } from "./scenarios/hop.ts";
 import { printHop } from "./scenarios/hop-table.ts";
 import type { MemoryResult } from "./scenarios/memory.ts";
 import { memory, printMemory } from "./scenarios/memory.ts";
+import type { MultiplexedKind } from "./scenarios/multiplexed.ts";
+import { multiplexed, printMultiplexed } from "./scenarios/multiplexed.ts";
 import { printPush, push } from "./scenarios/push.ts";
 import { printReport } from "./scenarios/report.ts";
 import { printStart, start } from "./scenarios/start.ts";
@@ -19,6 +21,8 @@ const usage = `npm run bench -- SCENARIO [options]
   hop      one HTTP/1.1 hop: Weft beside Envoy, HAProxy, nginx, http-proxy and no proxy
   start    time to load the xDS types, and from a sidecar's start to its first request
   report   these and memory, beside the budgets: the page docs/benchmarks.md
+  h2       one HTTP/2 hop, 4 connections with 10 streams each: Weft beside Envoy
+  grpc     the same with gRPC unary calls
   memory   what services cost a sidecar that does not use them, on demand and not
   push     a rule or an endpoint changes: until the last proxy has it, and what it costs
 
@@ -65,6 +69,8 @@ interface Outcome {
 /** Every scenario; one line each. */
 const scenarios: Readonly<Record<string, (flags: Flags) => Promise<Outcome>>> = {
   hop: runHop,
+  h2: (flags) => runMultiplexed("h2", flags),
+  grpc: (flags) => runMultiplexed("grpc", flags),
   memory: runMemory,
   push: runPush,
   start: runStart,
@@ -166,6 +172,12 @@ async function runReport(flags: Flags): Promise<Outcome> {
     runsBuilt: flags.runsBuilt,
   });
   return { result, text, isWhole: true };
+}
+
+async function runMultiplexed(kind: MultiplexedKind, flags: Flags): Promise<Outcome> {
+  const { rounds, seconds, body: bodyBytes, waitForCalm, say } = flags;
+  const result = await multiplexed({ kind, rounds, roundMs: seconds * 1000, bodyBytes, waitForCalm, say });
+  return { result, text: printMultiplexed(result) };
 }
 
 async function runStart(flags: Flags): Promise<Outcome> {

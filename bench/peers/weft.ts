@@ -25,14 +25,19 @@ export function useBuiltWeft(): void {
   runsBuilt = true;
 }
 
+/** What the backend's port is said to speak. */
+export type BenchProtocol = "HTTP" | "HTTP2" | "GRPC";
+
 /** The real thing: a control plane that reads YAML, and a sidecar that it configures. Only the sidecar is on the proxy core. */
-function weftWithRoutes(name: string, routes: number): PeerKind {
+export function weftWithRoutes(name: string, routes: number, protocol: BenchProtocol = "HTTP"): PeerKind {
   return {
     name,
     does: `${routes === 1 ? "1 route" : `${routes} routes`} from a control plane, Istio's metrics; one process`,
     install: async () => ({ ok: true, path: command, version: "" }),
     async start(backendPort) {
-      const { stop: stopControlPlane, xds } = await startControlPlane(meshConfig(backendPort, routes));
+      const { stop: stopControlPlane, xds } = await startControlPlane(
+        meshConfig(backendPort, routes, protocol),
+      );
       const sidecar = await startSidecar(xds).catch(async (error: unknown) => {
         await stopControlPlane();
         throw error;
@@ -110,7 +115,7 @@ function startWeft(core: number, args: readonly string[], nodeArgs: readonly str
 }
 
 /** The backend as a service with one endpoint, and as many routes as asked that all lead there. */
-export function meshConfig(backendPort: number, routes: number): string {
+export function meshConfig(backendPort: number, routes: number, protocol: BenchProtocol = "HTTP"): string {
   const service = {
     apiVersion: "networking.istio.io/v1",
     kind: "ServiceEntry",
@@ -119,7 +124,7 @@ export function meshConfig(backendPort: number, routes: number): string {
       hosts: [benchHost],
       location: "MESH_INTERNAL",
       resolution: "STATIC",
-      ports: [{ number: 80, name: "http", protocol: "HTTP" }],
+      ports: [{ number: 80, name: "http", protocol }],
       endpoints: [
         { address: "127.0.0.1", ports: { http: backendPort }, labels: { app: "backend", version: "v1" } },
       ],

@@ -90,7 +90,7 @@ export class ServerStream extends Http2Stream {
   #cancel(cause: MeshError): void {
     if (this.#response !== undefined || this.exchange.cancelCause !== undefined) this.#abort(cause);
     else {
-      this.incoming?.fail(cause);
+      this.breakBodies(cause);
       this.exchange.cancel(cause);
     }
   }
@@ -189,7 +189,7 @@ export class ServerStream extends Http2Stream {
     if (this.isRemoteClosed) return;
     // RFC 9113 8.1: the client need not send the rest of a request that is answered.
     this.reset(ErrorCode.noError);
-    this.incoming?.fail(meshError("downstream_closed", "response_complete"));
+    this.breakBodies(meshError("downstream_closed", "response_complete"));
   }
 
   protected messageBroken(cause: MeshError): void {

@@ -137,7 +137,11 @@ export abstract class Http2Stream implements BodySink {
     this.isRemoteClosed = true;
     this.#trailers = trailers;
     const body = this.incoming;
-    if (body !== undefined && this.#waiting === undefined) body.end(trailers);
+    if (this.#waiting === undefined) {
+      // What the body holds is one read at most, and nobody says when it is taken.
+      this.#releaseHeld();
+      body?.end(trailers);
+    }
     this.remoteEnded();
     this.closeIfDone();
   }
