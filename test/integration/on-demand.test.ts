@@ -41,7 +41,7 @@ const fqdn = (name: string) => `${name}.default.svc.cluster.local`;
 const services = () => [
   serviceYaml(fqdn("a"), { v1: ports[0]! }),
   serviceYaml(fqdn("b"), { v1: ports[1]! }),
-  serviceYaml("*.wild.example", { v1: ports[0]! }),
+  serviceYaml("wild.example", { v1: ports[0]! }).replace("[wild.example]", '["*.wild.example"]'),
 ];
 const ruleFor = (name: string, header: string) =>
   resourceYaml(
@@ -113,6 +113,24 @@ describe("a sidecar that asks on demand", () => {
     expect(await get(proxy, "b")).toEqual([502, ""]);
   });
 
+  it("asks on the ports that its Sidecar opens, too", async () => {
+    const port = await freePort();
+    const scope = resourceYaml(
+      "Sidecar",
+      "default",
+      `
+egress:
+- { port: { number: ${port}, name: http, protocol: HTTP }, bind: 127.0.0.1, hosts: ["./*"] }
+- { hosts: ["./${fqdn("a")}"] }`,
+    );
+    const plane = await startPlane(services()[0]!, onPort(services()[1]!, port), scope);
+    const proxy = await startSidecar(plane);
+    const listener = `127.0.0.1_${port}`;
+    expect(await get(proxy, "b", listener)).toEqual([200, "b"]);
+    expect(held(proxy)).toContain(`virtual-host ${listener}/${fqdn("b")}:${port}`);
+    expect(held(proxy).some((name) => name.includes(fqdn("a")))).toBe(false);
+  });
+
   it("finds a service that comes after it was asked for, and loses one that goes", async () => {
     const plane = await startPlane({ outboundTrafficPolicy: "REGISTRY_ONLY" }, services()[0]!);
     const proxy = await startSidecar(plane);
@@ -162,6 +180,10 @@ describe("a sidecar that asks on demand", () => {
   });
 });
 
+function onPort(service: string, port: number): string {
+  return service.replace("number: 80,", `number: ${port},`);
+}
+
 async function startPlane(
   ...parts: readonly (string | { readonly outboundTrafficPolicy: string })[]
 ): Promise<ControlPlane> {
@@ -182,6 +204,7 @@ async function startPlane(
   const log = createLog({ level: "error", format: "text" });
   const plane = await startControlPlane(settings.value, { log });
   stops.push(() => plane.stop());
+  expect(plane.api.problems().filter(({ severity = "error" }) => severity === "error")).toEqual([]);
   return plane;
 }
 
@@ -213,11 +236,15 @@ async function apply(plane: ControlPlane, resource: string): Promise<SettledView
 }
 
 /** Status, who answered, and which rule said so. */
-async function get(proxy: ProxyApp, host: string): Promise<readonly [number, string, ...string[]]> {
+async function get(
+  proxy: ProxyApp,
+  host: string,
+  listener = "virtualOutbound",
+): Promise<readonly [number, string, ...string[]]> {
   return new Promise((resolve, reject) => {
     const sent = httpRequest({
       host: "127.0.0.1",
-      port: proxy.port("virtualOutbound")!,
+      port: proxy.port(listener)!,
       headers: { host },
       agent: false,
     });
