@@ -27,6 +27,7 @@ import { GrpcChannels } from "./filters/ask-grpc.ts";
 import { CircuitSet } from "./filters/circuit-set.ts";
 import { fetchJwks } from "./filters/fetch-jwks.ts";
 import type { FilterContext } from "./filters/filter.ts";
+import { judgeConnections } from "./filters/judge-connection.ts";
 import { JwksSet } from "./filters/jwks.ts";
 import { LimiterSet } from "./filters/limiter-set.ts";
 import { NestedRetries } from "./filters/nested-retries.ts";
@@ -216,6 +217,7 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
     mesh: own?.mesh,
     tcp: telemetry.tcp,
     originalDestination: () => undefined,
+    judgeFor: (chain) => judgeConnections(chain.http ? undefined : chain.access, access),
     openTcp: async (proxy, connection) =>
       injectTcpFaults(await openTcp(proxy, connection, tcpParts), connection, tcpFaultParts),
     serviceFor: (listener, chain) =>

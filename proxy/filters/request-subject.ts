@@ -22,11 +22,13 @@ export class RequestSubject implements AccessSubject {
   }
 
   get destinationIp(): string {
-    return this.request.downstream.local.host;
+    const { destination, local } = this.request.downstream;
+    return (destination ?? local).host;
   }
 
   get destinationPort(): number {
-    return this.request.downstream.local.port;
+    const { destination, local } = this.request.downstream;
+    return (destination ?? local).port;
   }
 
   get serverName(): string | undefined {

@@ -5,6 +5,7 @@ import type { PeerIdentity } from "../../common/model/identity.ts";
 import type { SocketAddress } from "../../common/model/node.ts";
 import type { Route } from "../../common/model/route.ts";
 import type { ErrorCode, MeshError } from "../errors.ts";
+import type { ClientCertificate } from "../net/client-certificate.ts";
 import type { Body } from "./body.ts";
 import type { HeaderList } from "./header-list.ts";
 
@@ -21,6 +22,12 @@ export interface DownstreamConnection {
   readonly tls?: { readonly version: string; readonly cipher: string };
   /** Who the client proved to be by mutual TLS; absent without it, and for certificates that hold no SPIFFE ID. */
   readonly peer?: PeerIdentity;
+  /** The client's certificate that was verified; absent without one. */
+  readonly clientCertificate?: ClientCertificate;
+  /** Who we proved to be to the client; absent outside of the mesh's own TLS. */
+  readonly ownSpiffeId?: string;
+  /** Where a redirected connection was meant to go. */
+  readonly destination?: SocketAddress;
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { RouteTable } from "../../common/routing/route-table.ts";
+import { forwardClientCertificate } from "../filters/client-certificate.ts";
 import type { Layer, Service } from "../http/layer.ts";
 import { compose } from "../http/layer.ts";
 import { readPeer } from "./read-peer.ts";
@@ -22,6 +23,7 @@ export function inboundStack({ observe, normalize, access, readAttempt, routes }
     [
       observe, // outside of errorReply, so that it sees what was sent
       normalize, // before anything looks at the path
+      forwardClientCertificate("append-forward", ["subject", "dns"]), // Istio's for sidecars
       readPeer(),
       access,
       readAttempt,

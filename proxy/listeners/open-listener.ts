@@ -4,6 +4,7 @@ import type { Clock } from "../../common/base/clock.ts";
 import type { ChainMatch, FilterChain, HttpFilterChain, Listener } from "../../common/model/listener.ts";
 import type { SocketAddress } from "../../common/model/node.ts";
 import { errorCatalogue } from "../errors.ts";
+import { atEdge } from "../http/edge-settings.ts";
 import type { DownstreamConnection, Exchange } from "../http/exchange.ts";
 import type { HttpServerSettings } from "../http/http-server.ts";
 import type { Service } from "../http/layer.ts";
@@ -11,12 +12,14 @@ import { serveHttp } from "../http/serve.ts";
 import type { HttpServerConnection } from "../http/server-connection.ts";
 import { ChainTable } from "../net/choose-chain.ts";
 import { plainAddress } from "../net/cidr.ts";
+import { clientCertificateOf } from "../net/client-certificate.ts";
 import type { FirstBytes } from "../net/client-hello.ts";
 import type { IdentitySource } from "../net/identity-source.ts";
 import type { Listener as Port } from "../net/listen.ts";
 import { listen } from "../net/listen.ts";
 import type { HandshakeCounts } from "../net/mesh-tls.ts";
 import { peerOf } from "../net/mesh-tls.ts";
+import { takeProxyHeader } from "../net/proxy-protocol.ts";
 import { Sniffer } from "../net/sniff.ts";
 import { TcpConnection } from "../net/tcp-connection.ts";
 import { ChainTls } from "./chain-tls.ts";
@@ -36,6 +39,8 @@ export interface OpenListenerParts extends PassedConnectionParts {
   readonly mesh?: MeshTlsParts | undefined;
   readonly settings: HttpServerSettings;
   readonly clock: Clock;
+  /** Who may use the connections of a chain whose bytes are passed on; undefined when all may. */
+  readonly judgeFor?: (chain: FilterChain) => JudgeConnection | undefined;
   /** Where a redirected connection was meant to go; undefined when it was not redirected. */
   readonly originalDestination: (socket: Socket) => SocketAddress | undefined;
   /** The listener that has an address, or its port on every address; for connections that were redirected to another. */
@@ -53,10 +58,15 @@ export interface OpenListenerParts extends PassedConnectionParts {
 /** Makes what answers the requests of a chain. */
 export type ServiceFor = (listener: Listener, chain: HttpFilterChain) => Service;
 
+/** Resolves when a connection may be used; rejects with MeshError. */
+export type JudgeConnection = (connection: TcpConnection) => Promise<void>;
+
 /** A chain as its connections hold it: config may give it another service at any time. */
 interface LiveChain {
   chain: FilterChain;
   service: Service | undefined;
+  judge: JudgeConnection | undefined;
+  settings: HttpServerSettings;
   readonly tls: ChainTls;
   /** Whether the last connection that was passed on began with the client's bytes. */
   clientSpeaksFirst: boolean;
@@ -71,6 +81,8 @@ interface ChosenChain extends ChainMatch {
 interface Arrival {
   readonly socket: Socket;
   readonly destination: SocketAddress | undefined;
+  /** The client, when a balancer before us says who it is. */
+  readonly remote?: SocketAddress | undefined;
 }
 
 /** A port that is open, the connections it accepted, and what answers them. */
@@ -81,7 +93,7 @@ export class OpenListener {
   /** Sockets whose first bytes or handshake are awaited, and those whose bytes are passed on. */
   readonly #others = new Set<Socket>();
   /** Of connections whose handshake is awaited. */
-  readonly #destinations = new WeakMap<Socket, SocketAddress>();
+  readonly #arrivals = new WeakMap<Socket, Arrival>();
   #listener: Listener;
   #chains: readonly LiveChain[] = [];
   #table: ChainTable<ChosenChain> = new ChainTable([]);
@@ -129,6 +141,8 @@ export class OpenListener {
     for (const { live, chain } of next) {
       live.chain = chain;
       live.service = chain.http && serviceFor(listener, chain);
+      live.judge = chain.http ? undefined : this.#parts.judgeFor?.(chain);
+      live.settings = atEdge(this.#parts.settings, chain.http?.edge);
       before.delete(chain.name);
     }
     this.#listener = listener;
@@ -204,21 +218,46 @@ export class OpenListener {
       },
       onSecured: (raw, socket) => {
         this.#others.delete(raw);
-        const destination = this.#destinations.get(raw);
-        this.#use({ socket, destination }, live, socket, serverNameOf(socket));
+        const arrival = this.#arrivals.get(raw);
+        this.#use(
+          { ...arrival, socket, destination: arrival?.destination },
+          live,
+          socket,
+          serverNameOf(socket),
+        );
       },
     });
-    const live: LiveChain = { chain, service: undefined, tls, clientSpeaksFirst: false };
+    const live: LiveChain = {
+      chain,
+      service: undefined,
+      judge: undefined,
+      settings: this.#parts.settings,
+      tls,
+      clientSpeaksFirst: false,
+    };
     return live;
   }
 
   #accept(socket: Socket): void {
+    if (this.#listener.expectsProxyHeader) {
+      this.#keep(socket);
+      void this.#acceptFromBalancer(socket);
+      return;
+    }
     if (this.#listener.usesOriginalDestination) {
       const destination = this.#parts.originalDestination(socket);
       const meant = destination && this.#parts.listenerAt(destination);
       if (meant !== undefined && meant !== this) meant.takeOver(socket, destination!);
       else this.#route({ socket, destination });
     } else this.#route({ socket, destination: undefined });
+  }
+
+  async #acceptFromBalancer(socket: Socket): Promise<void> {
+    const { clock, settings } = this.#parts;
+    const header = await takeProxyHeader(socket, clock, settings.headerTimeoutMs);
+    if (header === undefined) return;
+    this.#others.delete(socket);
+    this.#route({ socket, destination: header.destination, remote: header.source });
   }
 
   #route(arrival: Arrival): void {
@@ -272,7 +311,7 @@ export class OpenListener {
     const fits = chosen !== undefined && first.kind !== "malformed" && (!endsTls || first.kind === "tls");
     if (!fits) this.#refuse(arrival, serverName);
     else if (endsTls) {
-      if (arrival.destination !== undefined) this.#destinations.set(socket, arrival.destination);
+      this.#arrivals.set(socket, arrival);
       chosen.tls.accept(socket);
     } else {
       this.#others.delete(socket);
@@ -280,8 +319,9 @@ export class OpenListener {
     }
   }
 
-  #choose({ socket, destination }: Arrival, first: FirstBytes): ChosenChain | undefined {
-    const { remote, local } = addressesOf(socket);
+  #choose(arrival: Arrival, first: FirstBytes): ChosenChain | undefined {
+    const { destination } = arrival;
+    const { remote, local } = addressesOf(arrival);
     return this.#table.choose({
       destination: destination ?? local,
       source: remote.host,
@@ -309,7 +349,7 @@ export class OpenListener {
     serverName: string | undefined,
   ): void {
     if (live.chain.tcp === undefined) {
-      this.#serve(arrival.socket, live, secured);
+      this.#serve(arrival, live, secured);
       return;
     }
     this.#keep(arrival.socket);
@@ -323,19 +363,24 @@ export class OpenListener {
     serverName: string | undefined,
   ): PassedConnection {
     const connection = this.#newConnection(arrival, live.chain, secured, serverName);
-    return new PassedConnection(live.chain.tcp!, connection, this.#parts);
+    const { judge } = live;
+    if (judge === undefined) return new PassedConnection(live.chain.tcp!, connection, this.#parts);
+    const { openTcp } = this.#parts;
+    const whenAllowed: typeof openTcp = (proxy, judged) => judge(judged).then(() => openTcp(proxy, judged));
+    return new PassedConnection(live.chain.tcp!, connection, { ...this.#parts, openTcp: whenAllowed });
   }
 
   #newConnection(
-    { socket, destination }: Arrival,
+    arrival: Arrival,
     chain: FilterChain | undefined,
     secured: TLSSocket | undefined,
     serverName: string | undefined,
   ): TcpConnection {
+    const { destination } = arrival;
     const peer = secured && peerOf(secured);
     return new TcpConnection({
       downstream: {
-        ...addressesOf(socket),
+        ...addressesOf(arrival),
         listener: this.#listener.name,
         direction: this.#listener.direction,
         scheme: secured === undefined ? "http" : "https",
@@ -349,19 +394,27 @@ export class OpenListener {
     });
   }
 
-  #serve(socket: Socket, live: LiveChain, secured: TLSSocket | undefined): void {
+  #serve(arrival: Arrival, live: LiveChain, secured: TLSSocket | undefined): void {
+    const { socket, destination } = arrival;
+    const most = live.chain.http?.edge?.maxConnections;
+    if (most !== undefined && this.#connections.size >= most) {
+      this.#turnAway(arrival, live.chain);
+      return;
+    }
     const serverName = secured && serverNameOf(secured);
     const peer = secured && peerOf(secured);
     const downstream: DownstreamConnection = {
-      remote: { host: socket.remoteAddress ?? "", port: socket.remotePort ?? 0 },
+      remote: arrival.remote ?? { host: socket.remoteAddress ?? "", port: socket.remotePort ?? 0 },
       local: { host: socket.localAddress ?? "", port: socket.localPort ?? 0 },
       listener: this.#listener.name,
       scheme: secured === undefined ? "http" : "https",
       ...(peer === undefined ? {} : { peer }),
       ...(serverName === undefined ? {} : { serverName }),
-      ...(secured === undefined ? {} : { tls: agreedOn(secured) }),
+      ...(secured === undefined ? {} : { tls: agreedOn(secured), ...certificateOf(secured) }),
+      ...(destination === undefined ? {} : { destination }),
     };
-    const { settings, clock, onRejected } = this.#parts;
+    const { clock, onRejected } = this.#parts;
+    const { settings } = live;
     const answer: Service = (exchange) => {
       if (this.#isDraining) http.drain();
       return live.service!(exchange);
@@ -373,6 +426,17 @@ export class OpenListener {
       this.#connections.delete(downstream);
       this.#noteGone();
     };
+  }
+
+  /** One connection more than an edge takes. */
+  #turnAway(arrival: Arrival, chain: FilterChain): void {
+    const connection = this.#newConnection(arrival, chain, undefined, undefined);
+    connection.errorCode = "overloaded";
+    connection.flags = errorCatalogue.overloaded.flag;
+    connection.detail = "connection_limit_reached";
+    arrival.socket.destroy();
+    connection.finishedAt = this.#parts.clock.monotonic();
+    this.#parts.tcp.closed(connection);
   }
 
   #keep(socket: Socket): void {
@@ -397,14 +461,22 @@ interface HttpConnection {
 /** ms that clients get to speak before an upstream is opened for them, where they lately spoke first. */
 const firstWordMs = 200;
 
+function certificateOf(secured: TLSSocket): Pick<DownstreamConnection, "clientCertificate"> {
+  const clientCertificate = clientCertificateOf(secured);
+  return clientCertificate === undefined ? {} : { clientCertificate };
+}
+
 function serverNameOf({ servername }: TLSSocket): string | undefined {
   return typeof servername === "string" ? servername : undefined;
 }
 
-function addressesOf(socket: Socket): { readonly remote: SocketAddress; readonly local: SocketAddress } {
+function addressesOf({ socket, remote }: Arrival): {
+  readonly remote: SocketAddress;
+  readonly local: SocketAddress;
+} {
   const { remoteAddress = "", remotePort = 0, localAddress = "", localPort = 0 } = socket;
   return {
-    remote: { host: plainAddress(remoteAddress), port: remotePort },
+    remote: remote ?? { host: plainAddress(remoteAddress), port: remotePort },
     local: { host: plainAddress(localAddress), port: localPort },
   };
 }

