@@ -7,7 +7,7 @@ import { defaultOutlierDetection } from "../../common/model/outlier-detection.ts
 import type { ForwardAction, RetryPolicy } from "../../common/model/route.ts";
 import type { ProxyApp } from "../../proxy/app.ts";
 import type { EchoServer } from "../support/echo-server.ts";
-import type { LoadReport } from "../support/load.ts";
+import type { LoadReport, RunningLoad } from "../support/load.ts";
 import { load, startLoad } from "../support/load.ts";
 import type { proxySettings, Resources } from "../support/proxy-resources.ts";
 import {
@@ -257,32 +257,48 @@ describe("three times as many requests as can be served", () => {
     await feed(proxy.sink, oneHost(staticCluster("c", server.port), noRetries));
     const url = urlOf(proxy);
     const headers = { host: "svc" };
-    const peak = await load({ url, headers, concurrency: 20, requests: 250 });
-    const peakRate = served(peak) / peak.durationMs;
-    const memory = process.memoryUsage().rss;
+    /** Requests a second that reach the server between two of the load's answers. */
+    const goodput = async (running: RunningLoad, from: number, to: number): Promise<number> => {
+      await running.reached(from);
+      const [before, began] = [server.requests, performance.now()];
+      await running.reached(to);
+      return ((server.requests - before) * 1_000) / (performance.now() - began);
+    };
+    const calm = () => startLoad({ url, headers, concurrency: 20 });
+    const flood = () => startLoad({ url, headers, concurrency: 200, perSecond: 300 });
 
-    const running = startLoad({ url, headers, concurrency: 200, perSecond: 3 * 1000 * peakRate });
-    const refused = await until(async () => {
-      const answer = await get(proxy);
-      await answer.body.dump();
-      return answer.statusCode === 503 && answer;
-    });
-    expect(refused.headers).toMatchObject({ "retry-after": "1", "x-envoy-overloaded": "true" });
-    for (let i = 0; i < 5; i++) {
+    // Whatever else the machine does slows both of a pair, which follow each other; the median leaves out the pair it hit in between.
+    const ratios: number[] = [];
+    const floods: LoadReport[] = [];
+    let memory = 0;
+    for (let round = 0; round < 5; round++) {
+      const gentle = calm();
+      const peak = await goodput(gentle, 30, 130);
+      await gentle.stop();
+      if (round === 0) memory = process.memoryUsage().rss;
+      const running = flood();
+      const rate = await goodput(running, 100, 400);
+      ratios.push(rate / peak);
       const ready = await request(`http://127.0.0.1:${proxy.admin!.port}/ready`);
       expect([ready.statusCode, await ready.body.text()]).toEqual([200, "LIVE\n"]);
-      await running.reached(running.count + 150);
+      const refused = await until(async () => {
+        const answer = await get(proxy);
+        await answer.body.dump();
+        return answer.statusCode === 503 && answer;
+      });
+      expect(refused.headers).toMatchObject({ "retry-after": "1", "x-envoy-overloaded": "true" });
+      floods.push(await running.stop());
     }
-    const report = await running.stop();
-    const rate = served(report) / report.durationMs;
     const grown = (process.memoryUsage().rss - memory) / 1e6;
+    const percents = ratios.map((ratio) => Math.round(100 * ratio)).sort((one, other) => one - other);
     console.log(
-      `overload: ${Math.round((100 * rate) / peakRate)} % of the peak served, ${failed(report)} of ${report.requests} refused, ${grown.toFixed(0)} MB more`,
+      `overload: ${percents.join(", ")} % of the peak served, ${floods.reduce((sum, report) => sum + failed(report), 0)} refused, ${grown.toFixed(0)} MB more`,
     );
-    expect([...report.statuses.keys()].sort()).toEqual([200, 503]);
-    expect(report.errors.size).toBe(0);
-    // Seen: 0.93 to 1. The budget is 0.9; generator, server and proxy share two cores here, which costs a little more.
-    expect(rate).toBeGreaterThanOrEqual(0.85 * peakRate);
+    for (const report of floods) {
+      expect([...report.statuses.keys()].sort()).toEqual([200, 503]);
+      expect(report.errors.size).toBe(0);
+    }
+    expect(percents[2]).toBeGreaterThanOrEqual(90);
     // Load generator, server and proxy share this process.
     expect(grown).toBeLessThan(100);
     expect(await metric(proxy, "weft_active_requests")).toBe(0);
@@ -336,10 +352,6 @@ function urlOf(proxy: ProxyApp): string {
 
 function get(proxy: ProxyApp) {
   return request(urlOf(proxy), { headers: { host: "svc" } });
-}
-
-function served(report: LoadReport): number {
-  return report.statuses.get(200) ?? 0;
 }
 
 function failed(report: LoadReport): number {
