@@ -45,6 +45,8 @@ export interface ChainMatch {
   readonly serverNames?: readonly string[];
   /** "tls": it begins with a ClientHello; "raw": it does not. */
   readonly transport?: "tls" | "raw";
+  /** What TLS offers to speak (ALPN), one of these; how the mesh's own TLS is known. */
+  readonly applicationProtocols?: readonly string[];
   /** Addresses or CIDRs that it comes from. */
   readonly sourceCidrs?: readonly string[];
 }

@@ -12,13 +12,16 @@ const transports = { tls: "tls", raw: "raw_buffer" } as const;
 /** Undefined when the chain takes whatever comes. */
 export function toChainMatch(match: ChainMatch): WireMatch | undefined {
   const { destinationPort, destinationCidrs = [], serverNames = [], transport, sourceCidrs = [] } = match;
-  const isOpen = destinationCidrs.length + serverNames.length + sourceCidrs.length === 0;
+  const { applicationProtocols = [] } = match;
+  const listed = [destinationCidrs, serverNames, applicationProtocols, sourceCidrs];
+  const isOpen = listed.every((list) => list.length === 0);
   if (isOpen && destinationPort === undefined && transport === undefined) return undefined;
   return {
     ...(destinationPort === undefined ? {} : { destinationPort: { value: destinationPort } }),
     ...(destinationCidrs.length > 0 ? { prefixRanges: destinationCidrs.map(toCidrRange) } : {}),
     ...(serverNames.length > 0 ? { serverNames: [...serverNames] } : {}),
     ...(transport === undefined ? {} : { transportProtocol: transports[transport] }),
+    ...(applicationProtocols.length > 0 ? { applicationProtocols: [...applicationProtocols] } : {}),
     ...(sourceCidrs.length > 0 ? { sourcePrefixRanges: sourceCidrs.map(toCidrRange) } : {}),
   };
 }
@@ -37,13 +40,13 @@ export function fromChainMatch(
     sourceType: !!match.sourceType,
     sourcePorts: (match.sourcePorts ?? []).length > 0,
     directSourcePrefixRanges: (match.directSourcePrefixRanges ?? []).length > 0,
-    applicationProtocols: (match.applicationProtocols ?? []).length > 0,
   };
   for (const [name, isSet] of Object.entries(set))
     if (isSet) reading.problem(`${path}.${name}`, "is not supported");
   const serverNames = (match.serverNames ?? []).map((name) => name.toLowerCase());
   const cidrs = (match.prefixRanges ?? []).map(fromCidrRange);
   const sources = (match.sourcePrefixRanges ?? []).map(fromCidrRange);
+  const protocols = match.applicationProtocols ?? [];
   const port = match.destinationPort?.value;
   const transport = readTransport(match.transportProtocol ?? "", path, reading);
   return {
@@ -52,6 +55,7 @@ export function fromChainMatch(
     ...(serverNames.length > 0 ? { serverNames } : {}),
     // Only TLS has server names.
     ...(transport === undefined || (transport === "tls" && serverNames.length > 0) ? {} : { transport }),
+    ...(protocols.length > 0 ? { applicationProtocols: protocols } : {}),
     ...(sources.length > 0 ? { sourceCidrs: sources } : {}),
   };
 }

@@ -125,8 +125,8 @@ function fromListener(message: WireListener, reading: Reading): Listener {
 }
 
 /** Envoy reads the ClientHello only when a filter says so. */
-function looksAtTls({ serverNames = [], transport }: FilterChain): boolean {
-  return serverNames.length > 0 || transport !== undefined;
+function looksAtTls({ serverNames = [], transport, applicationProtocols = [] }: FilterChain): boolean {
+  return serverNames.length + applicationProtocols.length > 0 || transport !== undefined;
 }
 
 function toFilterChain(chain: FilterChain): WireFilterChain {

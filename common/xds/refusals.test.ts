@@ -228,7 +228,7 @@ describe("other resources", () => {
     };
     const filterChainMatch = {
       serverNames: ["a"],
-      applicationProtocols: ["h2"],
+      suffixLen: { value: 1 },
       addressSuffix: "x",
     };
     const chain = { filters: [http], filterChainMatch };
@@ -237,7 +237,7 @@ describe("other resources", () => {
     ).toMatchObject({
       problems: [
         { path: "filterChains[0].filterChainMatch.addressSuffix" },
-        { path: "filterChains[0].filterChainMatch.applicationProtocols" },
+        { path: "filterChains[0].filterChainMatch.suffixLen" },
       ],
     });
     const tcp = { name: "tcp", typedConfig: { type_url: "x/envoy.tcp", value: new Uint8Array() } };

@@ -571,10 +571,20 @@ const chainHead = record<Omit<FilterChain, "http" | "tcp">>(
     sourceCidrs: cidrs,
     serverNames: fc.array(word, { minLength: 1, maxLength: 2 }),
     transport: fc.constant("raw" as const),
+    applicationProtocols: fc.array(word, { minLength: 1, maxLength: 2 }),
     source,
     tls: serverTls,
   },
-  ["destinationPort", "destinationCidrs", "sourceCidrs", "serverNames", "transport", "source", "tls"],
+  [
+    "destinationPort",
+    "destinationCidrs",
+    "sourceCidrs",
+    "serverNames",
+    "transport",
+    "applicationProtocols",
+    "source",
+    "tls",
+  ],
 );
 const filterChain: fc.Arbitrary<FilterChain> = fc.oneof(
   fc

@@ -22,6 +22,7 @@ const folders = [
   "gateway",
   "sidecar",
   "circuit-breaker",
+  "peer-authentication",
   "rate-limit",
   "fault",
   "health-check",

@@ -11,7 +11,7 @@ import { mapByKey } from "./live-set.ts";
 import type { MeshSettings } from "./mesh.ts";
 import { defaultMeshSettings } from "./mesh.ts";
 import { byKey } from "./order.ts";
-import { indexPeerAuthentications } from "./peer-authentications.ts";
+import { indexPeerAuthentications, mutualTlsMode } from "./peer-authentications.ts";
 import { indexRateLimits } from "./rate-limits.ts";
 import { buildServices } from "./services.ts";
 import { buildSidecars } from "./sidecars.ts";
@@ -56,7 +56,11 @@ export function buildSnapshot(
     endpoints: buildEndpoints(
       services,
       live.workloadEntries,
-      { peerAuthentications, rootNamespace: settings.rootNamespace },
+      {
+        basis: peerAuthentications,
+        refusesMutualTls: (workload, ports) =>
+          mutualTlsMode(peerAuthentications, workload, ports, settings.rootNamespace) === "disable",
+      },
       previous?.endpoints,
     ),
     destinationRules: buildDestinationRules(live.destinationRules, previous?.destinationRules),

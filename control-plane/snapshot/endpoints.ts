@@ -1,4 +1,4 @@
-import type { Endpoint, Labels } from "../../common/model/endpoint.ts";
+import type { Endpoint, Labels, Workload } from "../../common/model/endpoint.ts";
 import type { Service, ServiceEndpoint, ServicePort } from "../../common/model/service.ts";
 import type { Resource } from "../resources/resource.ts";
 import type { CompiledWorkloadEntry } from "../resources/workload-entry/compiled.ts";
@@ -7,10 +7,21 @@ import { byKey } from "./order.ts";
 import { keepList, keepMap, reuse } from "./reuse.ts";
 import type { ServiceIndex } from "./services.ts";
 
+/** By which it is known of a workload whether mutual TLS is refused on one of its ports. */
+export interface EndpointSecurity {
+  /** Another object when an answer may have changed. */
+  readonly basis: object;
+  readonly refusesMutualTls: (
+    workload: Pick<Workload, "namespace" | "labels">,
+    ports: readonly number[],
+  ) => boolean;
+}
+
 /** Joins services with the endpoints written in them and with the WorkloadEntries that they select. */
 export function buildEndpoints(
   services: ServiceIndex,
   workloads: readonly Resource<CompiledWorkloadEntry>[],
+  security: EndpointSecurity,
   previous?: ReadonlyMap<string, ServiceEndpoints>,
 ): ReadonlyMap<string, ServiceEndpoints> {
   const lastSelector = previous && selectors.get(previous);
@@ -24,12 +35,18 @@ export function buildEndpoints(
       service: part.service,
       selected: part.service.workloadSelector && select(service.namespace, part.service.workloadSelector),
     }));
-    const inputs = [service, ...parts.flatMap((part) => [part.service, ...(part.selected ?? [])])];
+    const inputs = [
+      service,
+      security.basis,
+      ...parts.flatMap((part) => [part.service, ...(part.selected ?? [])]),
+    ];
     joined.set(
       service.key,
       reuse(previous?.get(service.key), inputs, () => ({
         key: service.key,
-        byPort: new Map(service.ports.map((port) => [port.number, endpointsOf(service, port, parts)])),
+        byPort: new Map(
+          service.ports.map((port) => [port.number, endpointsOf(service, port, parts, security)]),
+        ),
       })),
     );
   }
@@ -76,7 +93,12 @@ interface Part {
   readonly selected: readonly ServiceEndpoint[] | undefined;
 }
 
-function endpointsOf(service: MeshService, port: ServicePort, parts: readonly Part[]): Endpoint[] {
+function endpointsOf(
+  service: MeshService,
+  port: ServicePort,
+  parts: readonly Part[],
+  security: EndpointSecurity,
+): Endpoint[] {
   const endpoints = new Map<string, Endpoint>();
   for (const part of parts) {
     const ownPort = part.service.ports.find(({ number }) => number === port.number);
@@ -85,7 +107,14 @@ function endpointsOf(service: MeshService, port: ServicePort, parts: readonly Pa
       const { ports, ...rest } = endpoint;
       const number = ports.get(ownPort.name) ?? ownPort.targetPort ?? ownPort.number;
       const address = `${endpoint.address}:${number}`;
-      if (!endpoints.has(address)) endpoints.set(address, { ...rest, port: number, health: "healthy" });
+      if (endpoints.has(address)) continue;
+      const secured = takesMutualTls(endpoint, service, [number, port.number], security);
+      endpoints.set(address, {
+        ...rest,
+        port: number,
+        health: "healthy",
+        ...(secured && { tlsMode: "istio" as const }),
+      });
     }
   }
   return [...endpoints.values()];
@@ -94,6 +123,20 @@ function endpointsOf(service: MeshService, port: ServicePort, parts: readonly Pa
 /** Whether the addresses of its endpoints may be names. */
 export function isResolved({ resolution }: Pick<MeshService, "resolution">): boolean {
   return resolution === "dns" || resolution === "dns-round-robin";
+}
+
+/** Whose proxies take it say so by this label (Istio's); one that a PeerAuthentication turned off takes plain text only. */
+const tlsModeLabel = "security.istio.io/tlsMode";
+
+function takesMutualTls(
+  { workload }: ServiceEndpoint,
+  { namespace: home }: MeshService,
+  ports: readonly number[],
+  { refusesMutualTls }: EndpointSecurity,
+): boolean {
+  if (workload?.labels[tlsModeLabel] !== "istio") return false;
+  const { labels, namespace } = workload;
+  return !refusesMutualTls({ labels, namespace: namespace === "" ? home : namespace }, ports);
 }
 
 /** A DNS service without endpoints is its own endpoint: its host is what gets resolved (ServiceEntry.endpoints). */

@@ -2,6 +2,7 @@ import type { Resource } from "../resources/resource.ts";
 import type { AccessIndex } from "./access-policies.ts";
 import type { DestinationRuleIndex } from "./destination-rules.ts";
 import type { MeshGateway, MeshSettings, MeshSidecar, ServiceEndpoints } from "./mesh.ts";
+import type { PeerAuthenticationIndex } from "./peer-authentications.ts";
 import type { Held, ResourceProblem } from "./problems.ts";
 import type { RateLimitIndex } from "./rate-limits.ts";
 import type { ServiceIndex } from "./services.ts";
@@ -49,6 +50,7 @@ export interface Snapshot {
   readonly sidecars: readonly MeshSidecar[];
   readonly settings: MeshSettings;
   readonly rateLimits: RateLimitIndex;
+  readonly peerAuthentications: PeerAuthenticationIndex;
   readonly access: AccessIndex;
   /** Changes that would make a reference dangle, and what they wait for. */
   readonly held: readonly Held[];

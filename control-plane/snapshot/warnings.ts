@@ -10,6 +10,7 @@ import { gatewayName } from "./gateways.ts";
 import { healthCheckProblems } from "./health-checks.ts";
 import { covers } from "./hosts.ts";
 import type { LiveSet } from "./live-set.ts";
+import { peerAuthenticationProblems } from "./peer-authentications.ts";
 import type { ResourceProblem } from "./problems.ts";
 import { keyOf, positionOf } from "./problems.ts";
 import { rateLimitProblems } from "./rate-limits.ts";
@@ -39,6 +40,7 @@ export function findWarnings(live: LiveSet, mesh: Joined): ResourceProblem[] {
     ...circuitBreakerProblems(live.circuitBreakers, mesh),
     ...healthCheckProblems(live.healthChecks, mesh),
     ...rateLimitProblems(live.rateLimits, mesh),
+    ...peerAuthenticationProblems(live.peerAuthentications),
     ...faultProblems(live.faults, mesh),
   ];
 }

@@ -17,6 +17,8 @@ import type {
 } from "../snapshot/snapshot.ts";
 import type { Vantage } from "./locality.ts";
 import { isPlaced, localityPolicy, placeEndpoints, weighsLocalities } from "./locality.ts";
+import type { MeshTlsTarget } from "./mesh-tls.ts";
+import { automaticTls, meshTlsTo } from "./mesh-tls.ts";
 
 /** Istio's defaults: `LEAST_REQUEST`, and connectionPool.tcp.connectTimeout 10 s. */
 const defaultLoadBalancer: NonNullable<TrafficPolicy["loadBalancer"]> = { kind: "least-request" };
@@ -47,6 +49,7 @@ export function serviceClusters(
   endpoints: ServiceEndpoints,
   rule: MeshDestinationRule | undefined,
   vantage: Vantage,
+  trustDomains: readonly string[],
 ): ServiceClusters {
   const cache = made.get(service) ?? new Map<string, ServiceClusters>();
   made.set(service, cache);
@@ -57,7 +60,15 @@ export function serviceClusters(
   return reuseIn(cache, key, [endpoints, rule], () => {
     const all = service.ports.flatMap((port) =>
       [undefined, ...(rule?.subsets ?? [])].map((subset) =>
-        makeCluster(service, port.number, subset, rule, vantage, endpoints.byPort.get(port.number) ?? []),
+        makeCluster(
+          service,
+          port.number,
+          subset,
+          rule,
+          vantage,
+          endpoints.byPort.get(port.number) ?? [],
+          trustDomains,
+        ),
       ),
     );
     return {
@@ -108,6 +119,7 @@ function makeCluster(
   rule: MeshDestinationRule | undefined,
   vantage: Vantage,
   all: readonly Endpoint[],
+  trustDomains: readonly string[],
 ): { cluster: Cluster; endpoints: EndpointSet | undefined } {
   const name = clusterName("outbound", port, subset?.name ?? "", service.hostname);
   const own =
@@ -146,7 +158,7 @@ function makeCluster(
     ...(Object.keys(pool).length > 0 && { connectionPool: pool }),
     // Whoever names an address gets that one, well or not, as in Envoy.
     ...(discovery.kind !== "original-dst" && health),
-    ...(policy.tls && policy.tls !== "disable" && { tls: withServerName(policy.tls, service) }),
+    ...tlsOf(policy.tls, service, { port, subset: subset?.name ?? "", endpoints, trustDomains }),
     ...upstreamProtocol(service.ports.find(({ number }) => number === port)?.protocol, overruling),
     ...(policy.retryBudget && { retryBudget: policy.retryBudget }),
     ...(tcpFault && { tcpFault }),
@@ -209,6 +221,20 @@ function mergePolicy(
   return { ...unshared, ...fields };
 }
 
+/** What a rule says; where none says anything, mutual TLS where both ends can. */
+function tlsOf(
+  asked: TrafficPolicy["tls"],
+  service: MeshService,
+  to: Pick<MeshTlsTarget, "port" | "subset" | "endpoints" | "trustDomains">,
+): Pick<Cluster, "tls" | "mutualTls"> {
+  if (asked === "disable") return {};
+  const { hostname, namespace } = service;
+  if (asked?.identity) return { tls: meshTlsTo(asked, { ...to, hostname, namespace }) };
+  if (asked !== undefined) return { tls: withServerName(asked, service) };
+  const mutualTls = automaticTls({ ...to, hostname, namespace });
+  return mutualTls ? { mutualTls } : {};
+}
+
 /** Without an SNI of its own the host is asked for; of a wildcard only the proxy knows which, at each request. */
 function withServerName(settings: ClientTls, { hostname, subjectAltNames = [] }: MeshService): ClientTls {
   const tls = settings.subjectAltNames.length > 0 ? settings : { ...settings, subjectAltNames };
@@ -233,4 +259,3 @@ function serviceName({ hostname, name, namespace }: MeshService): NonNullable<Cl
 function withoutWorkload({ workload: _, ...endpoint }: Endpoint): Endpoint {
   return endpoint;
 }
-

@@ -19,6 +19,7 @@ import type { ServiceClusters } from "./clusters.ts";
 import { passthroughCluster, serviceClusters } from "./clusters.ts";
 import type { Vantage } from "./locality.ts";
 import { vantageOf } from "./locality.ts";
+import { trustDomainsOf } from "./mesh-tls.ts";
 
 /** The mesh as the proxies of one namespace with one Sidecar (or none) may see it. */
 export interface MeshView {
@@ -223,6 +224,7 @@ function clustersFor(
     endpoints,
     destinationRuleFor(snapshot.destinationRules, service, namespace, snapshot.settings.rootNamespace),
     vantage,
+    trustDomainsOf(snapshot.settings),
   );
 }
 

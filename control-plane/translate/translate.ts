@@ -6,11 +6,13 @@ import { virtualHostResourceName } from "../../common/xds/type-url.ts";
 import { keepElements } from "../snapshot/reuse.ts";
 import { sidecarFor } from "../snapshot/sidecars.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
-import { egressListeners } from "./egress-listeners.ts";
 import { accessFor } from "./access.ts";
+import { egressListeners } from "./egress-listeners.ts";
 import { withEntry } from "./entry.ts";
 import { translateGateway } from "./gateway.ts";
+import type { Inbound } from "./inbound.ts";
 import { ingressListeners, translateInbound } from "./inbound.ts";
+import { secured, withoutIdentity } from "./mesh-tls.ts";
 import { meshView } from "./mesh-view.ts";
 import { httpProxy, outboundListener, outboundRoutes } from "./outbound.ts";
 import type { ProxyResources } from "./proxy-resources.ts";
@@ -36,16 +38,23 @@ function sidecarResources(snapshot: Snapshot, node: ProxyNode): ProxyResources {
     clusters: withOwn(
       node,
       own.map(({ cluster }) => cluster),
-      clusters,
+      node.hasIdentity ? clusters : withoutIdentity(clusters),
     ),
     endpoints: withMore(view.endpoints, egress.endpoints),
     listeners: byName(
-      keepListeners(
-        node,
-        [...(outbound ? [outbound] : []), ...own.map(({ listener }) => listener), ...egress.listeners].map(
-          (listener) => withEntry(snapshot, node, listener),
+      keepListeners(node, [
+        ...[...(outbound ? [outbound] : []), ...egress.listeners].map((listener) =>
+          withEntry(snapshot, node, listener),
         ),
-      ),
+        ...own.map((inbound) =>
+          secured(
+            snapshot,
+            node,
+            withEntry(snapshot, node, inbound.listener),
+            portsOf(snapshot, node, inbound),
+          ),
+        ),
+      ]),
     ),
     routeConfigurations: byName(
       [...(outbound ? [httpProxy] : []), ...egress.virtualHosts.keys()].map(routeConfiguration),
@@ -66,7 +75,7 @@ function gatewayResources(snapshot: Snapshot, node: ProxyNode): ProxyResources {
   const asked = accessFor(snapshot, node)?.external ?? [];
   const names = [...new Set([...gateway.clusters, ...asked.map(({ service }) => service.cluster)])].sort();
   return {
-    clusters: pick(view.clusters, names),
+    clusters: pick(node.hasIdentity ? view.clusters : withoutIdentity(view.clusters), names),
     endpoints: pick(view.endpoints, names),
     listeners: byName(
       keepListeners(
@@ -78,6 +87,13 @@ function gatewayResources(snapshot: Snapshot, node: ProxyNode): ProxyResources {
     virtualHosts: new Map([...gateway.virtualHosts].flatMap(([name, hosts]) => [...prefixed(name, hosts)])),
     skipped: gateway.skipped,
   };
+}
+
+/** The ports by which a policy may mean an inbound listener: the app's, its own, and in explicit mode those of the service behind it. */
+function portsOf({ services }: Snapshot, { namespace }: ProxyNode, { listener, cluster }: Inbound): number[] {
+  const app = cluster.discovery.kind === "static" ? (cluster.discovery.endpoints[0]?.port ?? 0) : 0;
+  const service = cluster.service && services.byKey.get(`${namespace}/${cluster.service.hostname}`);
+  return [app, listener.port, ...(service?.ports.map(({ number }) => number) ?? [])];
 }
 
 interface Joined {

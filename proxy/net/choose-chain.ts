@@ -10,6 +10,8 @@ export interface ConnectionFacts {
   readonly source: string;
   readonly isTls: boolean;
   readonly serverName?: string | undefined;
+  /** What the client offers to speak within TLS. */
+  readonly protocols?: readonly string[] | undefined;
 }
 
 /** The chains of a listener, ready to be chosen from. */
@@ -28,15 +30,16 @@ export class ChainTable<C extends ChainMatch> {
     }));
     this.only = chains.length === 1 && takesAll(chains[0]!) ? chains[0] : undefined;
     this.looksAtTls = chains.some(
-      ({ serverNames = [], transport }) => serverNames.length > 0 || transport !== undefined,
+      ({ serverNames = [], transport, applicationProtocols = [] }) =>
+        serverNames.length + applicationProtocols.length > 0 || transport !== undefined,
     );
   }
 
   /**
-   * Envoy's way: by destination port, destination address, server name, transport, source address, each time keeping the most specific
+   * Envoy's way: by destination port, destination address, server name, transport, application protocol, source address, each time keeping the most specific
    * chains that fit and never going back.
    */
-  choose({ destination, source, isTls, serverName }: ConnectionFacts): C | undefined {
+  choose({ destination, source, isTls, serverName, protocols }: ConnectionFacts): C | undefined {
     const transport = isTls ? "tls" : "raw";
     let left = preferred(
       this.#entries,
@@ -49,6 +52,11 @@ export class ChainTable<C extends ChainMatch> {
       left,
       ({ chain }) => chain.transport === transport,
       ({ chain }) => chain.transport === undefined,
+    );
+    left = preferred(
+      left,
+      ({ chain }) => chain.applicationProtocols?.some((name) => protocols?.includes(name)) === true,
+      ({ chain }) => (chain.applicationProtocols ?? []).length === 0,
     );
     return longest(left, source, "sources", "sourceCidrs")[0]?.chain;
   }
@@ -65,6 +73,7 @@ function takesAll(match: ChainMatch): boolean {
   return (
     destinationPort === undefined &&
     transport === undefined &&
+    (match.applicationProtocols ?? []).length === 0 &&
     destinationCidrs.length + serverNames.length + sourceCidrs.length === 0
   );
 }

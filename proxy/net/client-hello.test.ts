@@ -5,7 +5,11 @@ import { describe, expect, it } from "vitest";
 import { readClientHello } from "./client-hello.ts";
 
 /** The first flight of Node's own TLS client. */
-function helloOf(options: { servername?: string; maxVersion?: "TLSv1.2" | "TLSv1.3" }): Promise<Buffer> {
+function helloOf(options: {
+  servername?: string;
+  maxVersion?: "TLSv1.2" | "TLSv1.3";
+  ALPNProtocols?: string[];
+}): Promise<Buffer> {
   return new Promise((resolve) => {
     const wire = new PassThrough();
     const duplex = new PassThrough();
@@ -57,6 +61,13 @@ describe("the first bytes of a connection", () => {
 
   it("tells that a client named nobody", async () => {
     expect(readClientHello(await helloOf({}))).toEqual({ kind: "tls" });
+  });
+
+  it("tells what a client offers to speak, besides its server name", async () => {
+    const offered = { kind: "tls", protocols: ["istio", "http/1.1"] };
+    expect(readClientHello(await helloOf({ ALPNProtocols: ["istio", "http/1.1"] }))).toEqual(offered);
+    const both = { servername: "shop.example.com", ALPNProtocols: ["istio", "http/1.1"] };
+    expect(readClientHello(await helloOf(both))).toEqual({ ...offered, serverName: "shop.example.com" });
   });
 
   it("is the same however the records are cut, and incomplete for every beginning", async () => {

@@ -5,8 +5,11 @@ export type FirstBytes =
   | { readonly kind: "plain" }
   /** Begins like TLS, and can't be it. */
   | { readonly kind: "malformed" }
-  /** `serverName`: lower case, without a final dot; absent when the client named none. */
-  | { readonly kind: "tls"; readonly serverName?: string };
+  /**
+   * `serverName`: lower case, without a final dot; absent when the client named none. `protocols`: what it offers to speak (ALPN);
+   * absent when it says nothing of that.
+   */
+  | { readonly kind: "tls"; readonly serverName?: string; readonly protocols?: readonly string[] };
 
 const incomplete: FirstBytes = { kind: "incomplete" };
 const malformed: FirstBytes = { kind: "malformed" };
@@ -15,7 +18,7 @@ const malformed: FirstBytes = { kind: "malformed" };
 export const maxClientHelloOctets = 32_768;
 
 /**
- * Reads the server name of a ClientHello (RFC 8446 4.1.2, RFC 6066 3), which may be cut into any number of TLS records. Takes
+ * Reads the server name and the offered protocols of a ClientHello (RFC 8446 4.1.2, RFC 6066 3), which may be cut into any number of TLS records. Takes
  * what has arrived so far, from the first byte on. Never throws.
  */
 export function readClientHello(bytes: Buffer): FirstBytes {
@@ -64,13 +67,29 @@ function readHello(hello: Reader): FirstBytes {
   // TLS 1.2 without any extension.
   if (hello.isAtEnd) return { kind: "tls" };
   const extensions = hello.part(hello.uint(2));
+  let named: FirstBytes = { kind: "tls" };
+  let protocols: readonly string[] | undefined;
   while (!extensions.isAtEnd && !extensions.isShort) {
     const type = extensions.uint(2);
     const content = extensions.part(extensions.uint(2));
     if (extensions.isShort) return malformed;
-    if (type === serverNameExtension) return readServerNames(content);
+    if (type === serverNameExtension) named = readServerNames(content);
+    else if (type === protocolsExtension) {
+      protocols = readProtocols(content);
+      if (protocols === undefined) return malformed;
+    }
+    if (named.kind === "malformed") return malformed;
   }
-  return hello.isShort || extensions.isShort ? malformed : { kind: "tls" };
+  if (hello.isShort || extensions.isShort) return malformed;
+  return protocols === undefined || named.kind !== "tls" ? named : { ...named, protocols };
+}
+
+/** RFC 7301 3.1; undefined when it is not well formed. */
+function readProtocols(content: Reader): readonly string[] | undefined {
+  const list = content.part(content.uint(2));
+  const protocols: string[] = [];
+  while (!list.isAtEnd && !list.isShort) protocols.push(list.part(list.uint(1)).text());
+  return list.isShort ? undefined : protocols;
 }
 
 function readServerNames(content: Reader): FirstBytes {
@@ -127,4 +146,5 @@ class Reader {
 const handshakeRecord = 22;
 const clientHello = 1;
 const serverNameExtension = 0;
+const protocolsExtension = 16;
 const hostName = 0;

@@ -5,14 +5,11 @@ import { notYet } from "../fields/not-yet.ts";
 
 const credentials = "name files: caCertificates, clientCertificate, privateKey";
 
-const modes = ["DISABLE", "SIMPLE", "MUTUAL"];
+const modes = ["DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"];
 
 const mode = z.string().superRefine((text, context) => {
   if (modes.includes(text)) return;
-  const message =
-    text === "ISTIO_MUTUAL"
-      ? `${text} is not supported yet`
-      : `${JSON.stringify(text)} is not one of the choices`;
+  const message = `${JSON.stringify(text)} is not one of the choices`;
   context.addIssue({ code: "custom", message, params: { hint: `one of ${modes.join(", ")}` } });
 });
 
@@ -22,7 +19,9 @@ const path = z.string().startsWith("/", { error: "is not an absolute path" });
 export const clientTlsField = z.strictObject({
   mode: mode
     .optional()
-    .describe("DISABLE (default): plain text. SIMPLE: TLS. MUTUAL: TLS with a client certificate."),
+    .describe(
+      "DISABLE (default): plain text. SIMPLE: TLS. MUTUAL: TLS with a client certificate. ISTIO_MUTUAL: with the workload's own, as automatic mutual TLS does.",
+    ),
   sni: z
     .string()
     .min(1)
@@ -56,7 +55,11 @@ export function validateClientTls(tls: ClientTlsInput | undefined): FieldProblem
     if (used !== "MUTUAL" && tls[field] !== undefined)
       report(field, `has no use with ${used}`, "set mode to MUTUAL, or remove it");
   }
-  if (insecureSkipVerify) {
+  if (used === "ISTIO_MUTUAL")
+    for (const field of ["caCertificates", "insecureSkipVerify"] as const)
+      if (tls[field] !== undefined)
+        report(field, "has no use with ISTIO_MUTUAL: the mesh's own roots count", "remove it");
+  if (insecureSkipVerify && used !== "ISTIO_MUTUAL") {
     if (tls.caCertificates !== undefined || tls.subjectAltNames !== undefined)
       report(
         "insecureSkipVerify",
@@ -77,6 +80,7 @@ export function compileClientTls(tls: ClientTlsInput): ClientTls | "disable" {
   const { mode: used = "DISABLE", sni, caCertificates, clientCertificate, privateKey } = tls;
   if (used === "DISABLE") return "disable";
   return {
+    ...(used === "ISTIO_MUTUAL" ? { identity: true as const } : {}),
     ...(sni === undefined ? {} : { sni: sni.toLowerCase() }),
     ...(caCertificates === undefined ? {} : { caFile: caCertificates }),
     ...(clientCertificate !== undefined && privateKey !== undefined
