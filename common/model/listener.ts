@@ -20,6 +20,8 @@ export interface Listener {
    * (Envoy's use_original_dst).
    */
   readonly usesOriginalDestination?: true;
+  /** Every connection begins with a PROXY header, which says who the client is; without one it is refused (Envoy's proxy_protocol filter). */
+  readonly expectsProxyHeader?: true;
   /**
    * The chain whose server names are the most specific for the connection takes it, in whatever order they stand; no two have
    * the same server name. Chains without server names take what is left, also what is not TLS.

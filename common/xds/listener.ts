@@ -36,10 +36,12 @@ const { Router } = messages.envoy.extensions.filters.http.router.v3;
 const { HttpConnectionManager: ManagerCodec } =
   messages.envoy.extensions.filters.network.http_connection_manager.v3;
 const { TlsInspector } = messages.envoy.extensions.filters.listener.tls_inspector.v3;
+const { ProxyProtocol } = messages.envoy.extensions.filters.listener.proxy_protocol.v3;
 const { OriginalDst } = messages.envoy.extensions.filters.listener.original_dst.v3;
 const ListenerCodec = messages.envoy.config.listener.v3.Listener;
 
 const inspectorType = "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector";
+const proxyProtocolType = "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol";
 const originalDstType = "envoy.extensions.filters.listener.original_dst.v3.OriginalDst";
 const managerType = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 const filterTypes = {
@@ -118,6 +120,7 @@ function fromListener(message: WireListener, reading: Reading): Listener {
         : directions[message.trafficDirection ?? 0] || "gateway",
     filterChains,
     ...(dns ? { dns } : {}),
+    ...((message.listenerFilters ?? []).some(isProxyProtocol) ? { expectsProxyHeader: true as const } : {}),
     ...(message.bindToPort?.value === false ? { bindsPort: false as const } : {}),
     ...(message.useOriginalDst?.value ? { usesOriginalDestination: true as const } : {}),
     ...(source ? { source } : {}),
@@ -151,6 +154,14 @@ function toFilterChain(chain: FilterChain): WireFilterChain {
 
 function listenerFilters(listener: Listener): WireListenerFilter[] {
   return [
+    ...(listener.expectsProxyHeader
+      ? [
+          {
+            name: "envoy.filters.listener.proxy_protocol",
+            typedConfig: packAny(proxyProtocolType, ProxyProtocol, {}),
+          },
+        ]
+      : []),
     ...(listener.dns ? [toDnsFilter(listener.dns)] : []),
     ...(listener.usesOriginalDestination
       ? [
@@ -184,9 +195,23 @@ function readDnsListener({ listenerFilters }: WireListener, reading: Reading): D
 function refuseForeignListenerFilters({ listenerFilters }: WireListener, reading: Reading): void {
   for (const [index, filter] of (listenerFilters ?? []).entries()) {
     const type = anyType(filter.typedConfig);
-    if (type !== inspectorType && type !== originalDstType)
+    if (type === proxyProtocolType) refuseLaxProxyProtocol(filter, `listenerFilters[${index}]`, reading);
+    else if (type !== inspectorType && type !== originalDstType)
       reading.problem(`listenerFilters[${index}]`, `the filter ${JSON.stringify(type)} is not supported`);
   }
+}
+
+function isProxyProtocol({ typedConfig }: WireListenerFilter): boolean {
+  return anyType(typedConfig) === proxyProtocolType;
+}
+
+/** Where the header may be missing, clients could write one themselves. */
+function refuseLaxProxyProtocol({ typedConfig }: WireListenerFilter, path: string, reading: Reading): void {
+  const message = decodeMessage(ProxyProtocol, typedConfig?.value ?? new Uint8Array(), path, reading);
+  if (message === undefined) return;
+  reading.refuseUnknown(message, proxyProtocolType, path);
+  if (message.allowRequestsWithoutProxyProtocol)
+    reading.problem(`${path}.allowRequestsWithoutProxyProtocol`, "is not supported");
 }
 
 function fromFilterChain(chain: WireFilterChain, path: string, reading: Reading): FilterChain | undefined {

@@ -626,7 +626,9 @@ const dnsDomain = fc.record({
   addresses: fc.array(fc.oneof(fc.ipV4(), fc.ipV6()), { minLength: 1, maxLength: 3 }),
   ttlSeconds: fc.integer({ min: 30, max: 86_400 }),
 });
-const dnsListener = record<Omit<Listener, "bindsPort" | "usesOriginalDestination" | "source">>(
+const dnsListener = record<
+  Omit<Listener, "bindsPort" | "usesOriginalDestination" | "expectsProxyHeader" | "source">
+>(
   {
     name: word,
     address: fc.ipV4(),
@@ -646,9 +648,10 @@ const tcpListener = record<Omit<Listener, "dns">>(
     filterChains: fc.array(filterChain, { minLength: 1, maxLength: 3 }),
     bindsPort: fc.constant(false as const),
     usesOriginalDestination: fc.constant(true as const),
+    expectsProxyHeader: fc.constant(true as const),
     source,
   },
-  ["bindsPort", "usesOriginalDestination", "source"],
+  ["bindsPort", "usesOriginalDestination", "expectsProxyHeader", "source"],
 );
 const listener = fc.oneof(tcpListener, dnsListener);
 

@@ -28,6 +28,7 @@ export function compileMeshConfig(config: MeshConfigInput): MeshSettings {
       normalization === undefined || normalization === "DEFAULT" ? "base" : modes[normalization],
     pathParameters: parameterModes[config.pathParameters ?? "KEEP"],
     edge: edgeRules(config),
+    ...(config.defaultConfig?.gatewayTopology?.proxyProtocol && { gatewaysExpectProxyHeader: true as const }),
     extensionProviders: new Map(providers.map((provider) => [provider.provider, provider])),
     jwksNetworks: config.jwksNetworks ?? [],
     trustDomains: [trustDomain, ...trustDomainAliases],

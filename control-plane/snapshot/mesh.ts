@@ -46,6 +46,8 @@ export interface MeshSettings {
   readonly jwksNetworks?: readonly string[];
   /** The mesh's own trust domain, then its aliases; absent: cluster.local. */
   readonly trustDomains?: readonly string[];
+  /** Gateways stand behind a load balancer that speaks the PROXY protocol (Istio's gatewayTopology.proxyProtocol). */
+  readonly gatewaysExpectProxyHeader?: true;
 }
 
 /** How gateways treat what strangers send. */

@@ -43,7 +43,10 @@ export function translateGateway(snapshot: Snapshot, node: ProxyNode): GatewayRe
   const ports = [...Map.groupBy(bound, ({ server }) => server.port)].sort(([a], [b]) => a - b);
   for (const [port, servers] of ports) {
     const chains = portChains(snapshot, node, servers);
-    if (chains.length > 0) listeners.push(gatewayListener(node, port, servers, chains));
+    if (chains.length > 0)
+      listeners.push(
+        gatewayListener(node, port, servers, chains, snapshot.settings.gatewaysExpectProxyHeader === true),
+      );
     for (const { tcp } of chains) for (const { cluster } of tcp?.destinations ?? []) clusters.add(cluster);
     // Each HTTPS server has routes of its own, so what one of the port's servers admits is not left out.
     bindHosts(snapshot, node, port, servers, skipped);
@@ -118,6 +121,7 @@ function gatewayListener(
   port: number,
   servers: readonly BoundServer[],
   filterChains: readonly FilterChain[],
+  expectsProxyHeader: boolean,
 ): Listener {
   const bind = servers.find(({ server }) => server.bind !== undefined)?.server.bind ?? "0.0.0.0";
   const binding = node.bindings.servers.get(port) ?? { host: bind, port };
@@ -126,6 +130,7 @@ function gatewayListener(
     address: binding.host,
     port: binding.port,
     direction: "gateway",
+    ...(expectsProxyHeader ? { expectsProxyHeader: true as const } : {}),
     filterChains,
     source: servers[0]!.server.source,
   };

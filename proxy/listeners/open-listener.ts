@@ -328,7 +328,6 @@ export class OpenListener {
       isTls: first.kind === "tls",
       serverName: first.kind === "tls" ? first.serverName : undefined,
       protocols: first.kind === "tls" ? first.protocols : undefined,
-      protocols: first.kind === "tls" ? first.protocols : undefined,
     });
   }
 

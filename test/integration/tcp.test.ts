@@ -2,6 +2,7 @@ import { once } from "node:events";
 import type { AddressInfo, Server, Socket } from "node:net";
 import { connect, createServer } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
+import type { Cluster } from "../../common/model/cluster.ts";
 import type { FilterChain, Listener, TcpProxy } from "../../common/model/listener.ts";
 import type { ProxyApp } from "../../proxy/app.ts";
 import { startProxy } from "../../proxy/app.ts";
@@ -137,6 +138,47 @@ describe("a port where TLS and other protocols meet", () => {
   });
 });
 
+describe("a port behind a load balancer", () => {
+  const chains = [
+    { ...tcpChain(one("near"), "near"), sourceCidrs: ["192.0.2.0/24"] },
+    tcpChain(one("far"), "far"),
+  ];
+  it("believes what the PROXY header says of the client, in either version, and lets nobody in without one", async () => {
+    const [near, far] = [await named("near"), await named("far")];
+    const { port } = await proxy([tcpListener(chains, { expectsProxyHeader: true })], {
+      near: [near],
+      far: [far],
+    });
+    expect(await ask(port, "PROXY TCP4 192.0.2.7 198.51.100.1 5 443\r\n?")).toBe("near");
+    expect(await ask(port, "PROXY TCP6 2001:db8::1 2001:db8::2 5 443\r\n?")).toBe("far");
+    const addresses = Buffer.from([192, 0, 2, 1, 198, 51, 100, 1, 0, 5, 1, 187]);
+    const second = Buffer.concat([
+      Buffer.from("\r\n\r\n\0\r\nQUIT\n", "latin1"),
+      Buffer.from([0x21, 0x11, 0, addresses.length]),
+      addresses,
+      Buffer.from("?"),
+    ]);
+    expect(await ask(port, second)).toBe("near");
+    expect(await ask(port, "GET / HTTP/1.1\r\n\r\n")).toBe("");
+  });
+});
+
+describe("a service whose host is a wildcard", () => {
+  // covers ServiceEntry hosts, resolution
+  it("is reached under the server name that the client asks for, on the service's port", async () => {
+    const server = await named("found");
+    const name = `outbound|${server}||*.example.com`;
+    const wild: Cluster = { ...staticCluster(name), discovery: { kind: "original-dst" } };
+    const chain = { ...tcpChain(one(name), "wild"), serverNames: ["localhost"] };
+    const { app, port } = await proxy([tcpListener([chain])], {}, [wild]);
+    expect(await ask(port, helloFor("localhost"))).toBe("found");
+    expect(await ask(port, helloFor("other.example.com"))).toBe("");
+    await expect
+      .poll(() => metrics(app, "istio_tcp_connections_closed_total", { response_flags: "NR" }))
+      .toBe(1);
+  });
+});
+
 interface Started {
   readonly app: ProxyApp;
   readonly port: number;
@@ -232,3 +274,19 @@ const clientHello = Buffer.concat([
   Buffer.alloc(32),
   Buffer.from([0, 0, 2, 0, 47, 1, 0]),
 ]);
+
+/** The same with one extension, the server name. */
+function helloFor(name: string): Buffer {
+  const text = Buffer.from(name);
+  const entry = Buffer.concat([Buffer.from([0, 0, text.length]), text]);
+  const content = Buffer.concat([Buffer.from([0, entry.length]), entry]);
+  const extensions = Buffer.concat([Buffer.from([0, 0, 0, content.length]), content]);
+  const body = Buffer.concat([
+    Buffer.from([3, 3]),
+    Buffer.alloc(32),
+    Buffer.from([0, 0, 2, 0, 47, 1, 0, 0, extensions.length]),
+    extensions,
+  ]);
+  const handshake = Buffer.concat([Buffer.from([1, 0, 0, body.length]), body]);
+  return Buffer.concat([Buffer.from([22, 3, 1, 0, handshake.length]), handshake]);
+}

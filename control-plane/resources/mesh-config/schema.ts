@@ -3,7 +3,6 @@ import { hostText } from "../authorization-policy/texts.ts";
 import { cidrField } from "../fields/cidr.ts";
 import { durationField } from "../fields/duration.ts";
 import { dnsLabelField } from "../fields/names.ts";
-import { notYet } from "../fields/not-yet.ts";
 import { integerField } from "../fields/numbers.ts";
 import { requireOne } from "../fields/require-one.ts";
 
@@ -129,7 +128,7 @@ export const meshConfigSchema = z.strictObject({
           forwardClientCertDetails: z
             .enum(["SANITIZE", "FORWARD_ONLY", "APPEND_FORWARD", "SANITIZE_SET", "ALWAYS_FORWARD_ONLY"])
             .optional(),
-          proxyProtocol: notYet(),
+          proxyProtocol: z.strictObject({}).optional(),
         })
         .optional(),
     })
