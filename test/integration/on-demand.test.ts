@@ -105,6 +105,7 @@ describe("a sidecar that asks on demand", () => {
     expect(await get(closed, "a")).toEqual([200, "a"]);
   });
 
+  // covers Sidecar egress[].hosts[]
   it("is given no more than its Sidecar imports", async () => {
     const scope = resourceYaml("Sidecar", "default", `egress: [{ hosts: ["./${fqdn("a")}"] }]`);
     const plane = await startPlane({ outboundTrafficPolicy: "REGISTRY_ONLY" }, ...services(), scope);
@@ -113,6 +114,7 @@ describe("a sidecar that asks on demand", () => {
     expect(await get(proxy, "b")).toEqual([502, ""]);
   });
 
+  // covers Sidecar egress[].port.number, egress[].port.protocol, egress[].bind
   it("asks on the ports that its Sidecar opens, too", async () => {
     const port = await freePort();
     const scope = resourceYaml(
