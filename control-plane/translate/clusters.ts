@@ -53,11 +53,12 @@ export function serviceClusters(
 ): ServiceClusters {
   const cache = made.get(service) ?? new Map<string, ServiceClusters>();
   made.set(service, cache);
-  const place = isPlaced(service, rule) ? ` ${vantage.key}` : "";
+  const { key: at, siblingsText } = isPlaced(service, rule) ? vantage : { key: "", siblingsText: "" };
+  const place = at === "" ? "" : ` ${at}`;
   const key = rule === undefined ? place : `${rule.namespace}/${rule.host}${place}`;
   // A rule that comes or goes leaves much as it was, above all the endpoints.
   const before = cache.get(key) ?? [...cache.values()].at(-1);
-  return reuseIn(cache, key, [endpoints, rule], () => {
+  return reuseIn(cache, key, [endpoints, rule, siblingsText], () => {
     const all = service.ports.flatMap((port) =>
       [undefined, ...(rule?.subsets ?? [])].map((subset) =>
         makeCluster(
@@ -153,7 +154,10 @@ function makeCluster(
     loadBalancer:
       discovery.kind === "original-dst"
         ? { kind: "passthrough" }
-        : { ...balancer, ...(locality && weighsLocalities(locality, vantage) && { weighsLocalities: true }) },
+        : {
+            ...balancer,
+            ...(locality && weighsLocalities(locality, vantage, endpoints) && { weighsLocalities: true }),
+          },
     connectTimeoutMs,
     ...(Object.keys(pool).length > 0 && { connectionPool: pool }),
     // Whoever names an address gets that one, well or not, as in Envoy.

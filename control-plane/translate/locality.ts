@@ -9,34 +9,53 @@ import type {
   TrafficPolicy,
 } from "../snapshot/snapshot.ts";
 import { destinationRulesWith } from "./destination-rules-with.ts";
+import type { Zones } from "./zone-aware.ts";
+import { shareByZone, siblingsOf, weightByZone, zoneOf } from "./zone-aware.ts";
 
 /** Where a caller is, as far as any rule asks for it. */
 export interface Vantage {
   readonly locality: Locality | undefined;
   readonly labels: Labels;
+  /** Where those stand who call as this one does; empty while no rule asks for it. */
+  readonly siblings: Zones;
+  /** The same as a text to compare. They change with every scaling, so they are no part of `key`. */
+  readonly siblingsText: string;
   /** Equal for callers that no rule tells apart; "" for all while no rule speaks of localities. */
   readonly key: string;
 }
 
 const nearestFirst: LocalityPolicy = { distribute: [], failover: [], failoverPriority: [] };
 
-const nowhere: Vantage = { locality: undefined, labels: {}, key: "" };
+const nowhere: Vantage = { locality: undefined, labels: {}, siblings: new Map(), siblingsText: "", key: "" };
 
 /** Proxies with equal vantages share their endpoints, so nothing is in it that no rule in the mesh looks at. */
-export function vantageOf(snapshot: Snapshot, node: Pick<ProxyNode, "locality" | "labels">): Vantage {
+export function vantageOf(
+  snapshot: Snapshot,
+  node: Pick<ProxyNode, "namespace" | "locality" | "labels">,
+): Vantage {
   const rules = destinationRulesWith(snapshot, "locality", looksAtLocality);
   if (rules.length === 0 && !checksHealth(snapshot.services)) return nowhere;
+  const policies = rules
+    .flatMap(({ policy, subsets }) => [policy, ...subsets.map((subset) => subset.policy)])
+    .flatMap(localitiesOf);
   const wanted = new Set(
-    rules
-      .flatMap(({ policy, subsets }) => [policy, ...subsets.map((subset) => subset.policy)])
-      .flatMap(localitiesOf)
-      .flatMap(({ failoverPriority }) => failoverPriority.map((entry) => entry.split("=")[0]!)),
+    policies.flatMap(({ failoverPriority }) => failoverPriority.map((entry) => entry.split("=")[0]!)),
   );
   const all = labelsAt(node.labels, node.locality);
   const labels = Object.fromEntries(Object.entries(all).filter(([name]) => wanted.has(name)));
   const { region = "", zone = "", subzone = "" } = node.locality ?? {};
-  const key = JSON.stringify([region, zone, subzone, ...Object.entries(labels).sort().flat()]);
-  return { locality: node.locality, labels, key };
+  const place = [region, zone, subzone, ...Object.entries(labels).sort().flat()];
+  const at = { locality: node.locality, labels };
+  if (!policies.some(({ zoneAware }) => zoneAware !== undefined))
+    return { ...at, siblings: nowhere.siblings, siblingsText: "", key: JSON.stringify(place) };
+  const siblings = siblingsOf(snapshot, node);
+  const kind = [node.namespace, ...Object.entries(node.labels).sort().flat()];
+  return {
+    ...at,
+    siblings,
+    siblingsText: JSON.stringify([...siblings].sort()),
+    key: JSON.stringify([place, kind]),
+  };
 }
 
 /** Whether a service's endpoints may differ for callers in different places. */
@@ -65,8 +84,10 @@ export function localityPolicy(
 export function placeEndpoints(
   endpoints: readonly Endpoint[],
   policy: LocalityPolicy,
-  { locality, labels }: Vantage,
+  vantage: Vantage,
 ): readonly Endpoint[] {
+  if (policy.zoneAware !== undefined) return placeByZone(endpoints, policy, policy.zoneAware, vantage);
+  const { locality, labels } = vantage;
   if (policy.failoverPriority.length > 0) {
     const order = (endpoint: Endpoint) => labelDistance(endpoint, policy.failoverPriority, labels);
     // Istio: among equals by label, a failover between regions still counts.
@@ -79,14 +100,56 @@ export function placeEndpoints(
   return byOrder(endpoints, (endpoint) => localityDistance(endpoint, policy, locality));
 }
 
-/** Whether `placeEndpoints` would weigh localities rather than order them. */
+/** Whether `placeEndpoints`, which made `placed`, weighed localities rather than order them. */
 export function weighsLocalities(
-  { distribute: all, failoverPriority }: LocalityPolicy,
+  { distribute: all, failoverPriority, zoneAware }: LocalityPolicy,
   at: Vantage,
+  placed: readonly Endpoint[],
 ): boolean {
+  if (zoneAware !== undefined) return placed.some(({ localityWeight }) => localityWeight !== undefined);
   const { locality } = at;
   if (locality === undefined || failoverPriority.length > 0) return false;
   return all.some(({ from }) => matches(from, locality));
+}
+
+/**
+ * Istio's zoneAwareLbSetting: the nearest endpoints, all of the region unless labels say otherwise, divide the requests by zone; zones of
+ * which nothing is needed come after them, other regions last.
+ */
+function placeByZone(
+  endpoints: readonly Endpoint[],
+  policy: LocalityPolicy,
+  { minClusterSize }: NonNullable<LocalityPolicy["zoneAware"]>,
+  { locality, labels, siblings }: Vantage,
+): readonly Endpoint[] {
+  const distance = (endpoint: Endpoint): number => {
+    if (policy.failoverPriority.length > 0)
+      return (
+        labelDistance(endpoint, policy.failoverPriority, labels) * 8 +
+        regionDistance(endpoint, policy, locality)
+      );
+    return locality === undefined ? 0 : Math.max(2, localityDistance(endpoint, policy, locality));
+  };
+  const first = Math.min(...endpoints.map(distance));
+  const near = endpoints.filter((endpoint) => distance(endpoint) === first);
+  const own = zoneOf(locality);
+  const weights = weightByZone(near);
+  const shares =
+    own === undefined || near.length < minClusterSize ? undefined : shareByZone(siblings, weights, own);
+  if (shares === undefined) return byOrder(endpoints, distance);
+  const shareOf = (endpoint: Endpoint) => shares.get(zoneOf(endpoint.locality) ?? "") ?? 0;
+  const isSpare = (endpoint: Endpoint) => distance(endpoint) === first && shareOf(endpoint) === 0;
+  const ordered = byOrder(endpoints, (endpoint) => 2 * distance(endpoint) + (isSpare(endpoint) ? 1 : 0));
+  if (shares.size === 1) return ordered;
+  const members = Map.groupBy(near, ({ locality: place }) => place && localityText(place));
+  return ordered.map((endpoint) => {
+    if (endpoint.priority !== undefined || endpoint.locality === undefined) return endpoint;
+    const group = members.get(localityText(endpoint.locality)) ?? [];
+    const weight = group.reduce((all, member) => all + member.weight, 0);
+    const ofZone = weight / weights.get(zoneOf(endpoint.locality)!)!;
+    const localityWeight = Math.max(1, Math.round(100 * weightScale * shareOf(endpoint) * ofZone));
+    return { ...endpoint, localityWeight };
+  });
 }
 
 /** Numbers the levels from 0 without gaps: an empty priority would be a level without health. */

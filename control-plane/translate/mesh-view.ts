@@ -64,6 +64,7 @@ export function meshView(
   const isSame =
     state?.from.services.byKey === snapshot.services.byKey &&
     state.sidecar === sidecar &&
+    state.vantage.siblingsText === vantage.siblingsText &&
     // What imported rules send to is seen too, so a scoped view follows the rules.
     (sidecar?.egress === undefined || state.from.virtualServices === snapshot.virtualServices);
   const next = isSame

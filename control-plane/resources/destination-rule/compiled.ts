@@ -46,8 +46,10 @@ export interface ServiceLoadBalancer extends LoadBalancer {
   readonly locality?: LocalityPolicy | "off";
 }
 
-/** Istio's localityLbSetting, enabled. */
+/** Istio's localityLbSetting or zoneAwareLbSetting, enabled. */
 export interface LocalityPolicy {
+  /** Requests stay in the caller's zone as far as there is room; with fewer endpoints than this they go to the whole region. */
+  readonly zoneAware?: { readonly minClusterSize: number };
   /** `from` and the keys of `to` are `region/zone/subzone`, shorter or with `*` at the end; the percents make 100. */
   readonly distribute: readonly { readonly from: string; readonly to: Readonly<Record<string, number>> }[];
   /** Regions: where the requests of `from` go when it fails. */

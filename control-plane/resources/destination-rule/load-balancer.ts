@@ -4,10 +4,15 @@ import type { HashPolicy } from "../../../common/model/route.ts";
 import type { FieldProblem } from "../field-problem.ts";
 import { below } from "../field-problem.ts";
 import { durationField, durationMs } from "../fields/duration.ts";
-import { notYet } from "../fields/not-yet.ts";
 import { integerField } from "../fields/numbers.ts";
 import type { ServiceLoadBalancer } from "./compiled.ts";
-import { compileLocality, localityField, validateLocality } from "./locality.ts";
+import {
+  compileLocality,
+  compileZoneAware,
+  localityField,
+  validateLocality,
+  zoneAwareField,
+} from "./locality.ts";
 
 const ringSizeField = integerField("a ring size", 0, 8_388_608);
 const tableSizeField = integerField("a table size", 2, 5_000_011);
@@ -65,7 +70,7 @@ export const loadBalancerField = z.strictObject({
     ),
   consistentHash: consistentHash.optional().describe("Requests with the same key go to the same endpoint."),
   localityLbSetting: localityField.optional(),
-  zoneAwareLbSetting: notYet("use localityLbSetting"),
+  zoneAwareLbSetting: zoneAwareField.optional(),
   warmupDurationSecs: durationField(1).optional().describe("Deprecated: use warmup.duration."),
   warmup: z
     .strictObject({
@@ -91,7 +96,7 @@ const kinds: Readonly<Record<string, LoadBalancer["kind"]>> = {
 /** Undefined when it says nothing. */
 export function compileLoadBalancer(input: Input): ServiceLoadBalancer | undefined {
   const warmup = compileWarmup(input);
-  const locality = compileLocality(input.localityLbSetting);
+  const locality = compileZoneAware(input.zoneAwareLbSetting) ?? compileLocality(input.localityLbSetting);
   const kind = kinds[input.simple ?? "UNSPECIFIED"];
   if (kind === undefined && !input.consistentHash && !warmup && !locality) return undefined;
   return {
@@ -112,6 +117,16 @@ export function validateLoadBalancer(input: Input | undefined): FieldProblem[] {
   if (input.simple !== undefined && input.consistentHash !== undefined) {
     problems.push({ path: ["consistentHash"], why: "stands beside simple", hint: "keep one of the two" });
   }
+  const { localityLbSetting, zoneAwareLbSetting } = input;
+  if (
+    zoneAwareLbSetting &&
+    zoneAwareLbSetting.enabled !== false &&
+    localityLbSetting &&
+    localityLbSetting.enabled !== false
+  ) {
+    const path = ["zoneAwareLbSetting"];
+    problems.push({ path, why: "stands beside localityLbSetting", hint: "keep one of the two" });
+  }
   if (input.warmupDurationSecs !== undefined) {
     if (input.warmup === undefined) warn(["warmupDurationSecs"], "is deprecated", "use warmup.duration");
     else problems.push({ path: ["warmupDurationSecs"], why: "stands beside warmup", hint: "keep warmup" });
@@ -129,6 +144,7 @@ export function validateLoadBalancer(input: Input | undefined): FieldProblem[] {
     ...problems,
     ...below(["consistentHash"], validateHash(input.consistentHash)),
     ...below(["localityLbSetting"], validateLocality(input.localityLbSetting)),
+    ...below(["zoneAwareLbSetting"], validateLocality(input.zoneAwareLbSetting)),
   ];
 }
 

@@ -48,6 +48,36 @@ export function compileLocality(input: Input | undefined): LocalityPolicy | "off
   return { distribute, failover, failoverPriority };
 }
 
+/** Istio's ZoneAwareLoadBalancerSetting. */
+export const zoneAwareField = z
+  .strictObject({
+    enabled: z.boolean().optional().describe("Default true."),
+    failover: z
+      .array(z.strictObject({ from: region, to: region }))
+      .optional()
+      .describe("Which region takes over when the caller's own cannot."),
+    failoverPriority: z
+      .array(z.string().min(1))
+      .optional()
+      .describe(
+        "Labels, key or key=value, that say which endpoints come first; zones count among the first of them.",
+      ),
+    minClusterSize: integerField("a number of endpoints", 1, 1_000_000)
+      .optional()
+      .describe("With fewer endpoints requests go to all zones of the region; default 6."),
+  })
+  .describe(
+    "Requests stay in their zone as far as its endpoints, against the callers there, have room for them; the rest goes to zones of the region that have room.",
+  );
+
+export function compileZoneAware(
+  input: z.infer<typeof zoneAwareField> | undefined,
+): LocalityPolicy | undefined {
+  if (input === undefined || input.enabled === false) return undefined;
+  const { failover = [], failoverPriority = [], minClusterSize = 6 } = input;
+  return { distribute: [], failover, failoverPriority, zoneAware: { minClusterSize } };
+}
+
 export function validateLocality(input: Input | undefined): FieldProblem[] {
   const problems: FieldProblem[] = [];
   const { distribute = [], failover = [], failoverPriority = [] } = input ?? {};
