@@ -14,8 +14,7 @@ import { LatencyAverage } from "./balancers/latency-average.ts";
 import { isWarming } from "./balancers/warm-up.ts";
 import type { Connect, OpenSocket, UpstreamTls } from "./connect.ts";
 import { DnsEndpoints } from "./dns-endpoints.ts";
-import type { EndpointState, } from "./endpoint-state.ts";
-import { endpointKey } from "./endpoint-state.ts";
+import { EndpointState, endpointKey } from "./endpoint-state.ts";
 import { HealthChecker } from "./health/health-checker.ts";
 import { OutlierDetector } from "./health/outlier.ts";
 import type { Prober } from "./health/probe.ts";
@@ -110,6 +109,7 @@ export class UpstreamCluster {
   pick(hash?: Hash64, tries?: number): EndpointState | undefined {
     return this.#pick(hash, tries);
   }
+
   /**
    * Where a retry goes that is to leave the priorities of the attempts before: the next one that may take traffic, its least busy endpoint.
    * Two attempts have the usual choice (Envoy's previous_priorities with Istio's update_frequency 2); undefined: so has this one.
@@ -130,7 +130,6 @@ export class UpstreamCluster {
     }
     return best;
   }
-
 
   /** Monotonic ms. */
   now(): number {
@@ -278,9 +277,9 @@ export class UpstreamCluster {
     this.#dns?.stop();
     this.#dns = new DnsEndpoints(hosts, {
       ...this.#parts,
+      isLogical,
       onChange: (endpoints) => this.setEndpoints(endpoints),
     });
-      isLogical,
     this.#dns.start();
   }
 
@@ -362,14 +361,14 @@ export class UpstreamCluster {
       settings: pool,
       clock,
     });
-  }
-
     return new EndpointState(endpoint, pooled, tls?.settings.identity && tls.settings.subjectAltNames);
   }
 
   /** Where an endpoint's next connection goes: its address, and where that is a logical name, what it stands for now. */
   #dial(address: string): string {
     return this.#dns?.addressOf(address) ?? address;
+  }
+
   #tlsTo({ address, tlsMode }: Endpoint): UpstreamTls | undefined {
     const { tls, mutualTls, service } = this.#config ?? {};
     const settings = tls ?? (tlsMode === "istio" ? mutualTls : undefined);
@@ -387,10 +386,10 @@ export function servicePort(name: string): number | undefined {
   return port === undefined ? undefined : Number(port);
 }
 
-function sameHosts(some: readonly Endpoint[], others: readonly Endpoint[]): boolean {
-  return some === others || JSON.stringify(some) === JSON.stringify(others);
 type DnsDiscovery = Extract<ClusterDiscovery, { readonly kind: "dns" }>;
 
+function sameHosts(some: readonly Endpoint[], others: readonly Endpoint[]): boolean {
+  return some === others || JSON.stringify(some) === JSON.stringify(others);
 }
 
 const none = () => undefined;
