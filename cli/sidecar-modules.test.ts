@@ -31,7 +31,9 @@ describe("a sidecar", () => {
     );
     expect([...libraries]).toContain("@grpc/grpc-js");
     expect(
-      ["chokidar", "commander", "fastify", "undici", "yaml", "zod"].filter((name) => libraries.has(name)),
+      ["chokidar", "commander", "fastify", "jose", "undici", "yaml", "zod"].filter((name) =>
+        libraries.has(name),
+      ),
     ).toEqual([]);
     expect(urls.filter((url) => url.includes("/control-plane/"))).toEqual([]);
     expect(builtin.filter((name) => /undici/.test(name))).toEqual([]);

@@ -1,7 +1,6 @@
 import { lookup } from "node:dns";
 import type { LookupFunction } from "node:net";
 import { isIP } from "node:net";
-import { Agent, request } from "undici";
 import type { JwtKeys } from "../../common/model/authentication.ts";
 import { Cidr } from "../../common/routing/cidr.ts";
 
@@ -23,6 +22,8 @@ export async function fetchJwks(keys: Extract<JwtKeys, { kind: "remote" }>): Pro
   const literal = hostname.replace(/^\[|\]$/g, "");
   if (isIP(literal) !== 0 && !mayConnect(literal)) throw new Error(refusal(literal));
   if (protocol !== "https:" && protocol !== "http:") throw new Error(`${protocol} is not http or https`);
+  // Most proxies fetch no keys, and start sooner without the client.
+  const { Agent, request } = await import("undici");
   const agent = new Agent({
     connect: { timeout: timeoutMs, lookup: checkedLookup(mayConnect) },
     headersTimeout: timeoutMs,

@@ -1,7 +1,7 @@
 import type { JWTVerifyGetKey } from "jose";
-import { createLocalJWKSet, errors } from "jose";
 import type { Clock } from "../../common/base/clock.ts";
 import type { JwtKeys } from "../../common/model/authentication.ts";
+import { jose } from "./jose.ts";
 
 /** Fetches a JWKS document; rejects with why not. */
 export type FetchJwks = (keys: Extract<JwtKeys, { kind: "remote" }>) => Promise<string>;
@@ -90,8 +90,8 @@ export class Jwks {
     try {
       this.#find = asymmetricOnly(text);
     } catch (cause) {
-      const why =
-        cause instanceof errors.JOSEError || cause instanceof SyntaxError ? cause.message : String(cause);
+      const isTold = cause instanceof jose().errors.JOSEError || cause instanceof SyntaxError;
+      const why = isTold ? cause.message : String(cause);
       this.#problem = `what was fetched is no JWKS: ${why}`;
       if (this.#keys.kind === "remote") throw new Error(this.#problem);
       return;
@@ -111,7 +111,9 @@ function asymmetricOnly(text: string): FindKey {
     (key: unknown) => typeof key === "object" && key !== null && "kty" in key && key.kty !== "oct",
   );
   if (usable.length === 0) throw new SyntaxError("it has no public key");
-  return createLocalJWKSet({ keys: usable } as Parameters<typeof createLocalJWKSet>[0]);
+  return jose().createLocalJWKSet({ keys: usable } as Parameters<
+    ReturnType<typeof jose>["createLocalJWKSet"]
+  >[0]);
 }
 
 /** The keys of all issuers of a proxy. Outlives changes of policies. */

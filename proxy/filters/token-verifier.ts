@@ -1,7 +1,7 @@
-import { errors, jwtVerify } from "jose";
 import type { Clock } from "../../common/base/clock.ts";
 import type { JwtProvider, TokenClaims } from "../../common/model/authentication.ts";
 import { defaultSpaceDelimitedClaims } from "../../common/model/authentication.ts";
+import { jose } from "./jose.ts";
 import { hasDuplicateKeys } from "./json-keys.ts";
 import type { FindKey, Jwks } from "./jwks.ts";
 
@@ -80,7 +80,7 @@ export class TokenVerifier {
     try {
       return await this.#verifyWith(find, token);
     } catch (thrown) {
-      if (!(thrown instanceof errors.JWKSNoMatchingKey)) return { why: whyOf(thrown) };
+      if (!(thrown instanceof jose().errors.JWKSNoMatchingKey)) return { why: whyOf(thrown) };
     }
     // The issuer may have begun to use a new key.
     const others = (await this.#jwks.refetch()) ? await this.#jwks.current() : undefined;
@@ -97,6 +97,7 @@ export class TokenVerifier {
       currentDate: new Date(this.#clock.now()),
       ...(audiences.length > 0 ? { audience: [...audiences] } : {}),
     };
+    const { errors, jwtVerify } = jose();
     const { payload } = await jwtVerify(token, find, options).catch(async (thrown: unknown) => {
       if (!(thrown instanceof errors.JWKSMultipleMatchingKeys)) throw thrown;
       // No key id, several keys: any of them may be the one.
@@ -149,6 +150,7 @@ function withLists(payload: TokenClaims, names: readonly string[]): TokenClaims 
 }
 
 function whyOf(thrown: unknown): string {
+  const { errors } = jose();
   if (thrown instanceof errors.JWTExpired) return "Jwt is expired";
   if (thrown instanceof errors.JWTClaimValidationFailed) {
     if (thrown.claim === "nbf") return "Jwt not yet valid";
