@@ -14,7 +14,8 @@ export function checkListeners(all: Listeners, arriving: Listeners): ReadonlyMap
     const found: Problem[] = [];
     const address = `${listener.address}:${listener.port}`;
     const owner = owners.get(address);
-    if (owner === undefined) owners.set(address, name);
+    // Port 0 is whichever is free.
+    if (owner === undefined || listener.port === 0) owners.set(address, name);
     else {
       const why = `listener ${owner} has ${address} already`;
       found.push({ path: "address", why, hint: "give one of them another port" });

@@ -81,7 +81,7 @@ afterAll(async () => {
 });
 
 describe("a gateway", () => {
-  // covers Gateway servers[].tls.mode, servers[].tls.serverCertificate, servers[].tls.privateKey, servers[].tls.httpsRedirect, servers[].hosts
+  // covers Gateway servers[].tls.mode, servers[].tls.serverCertificate, servers[].tls.privateKey, servers[].tls.httpsRedirect, servers[].hosts[]
   it("ends TLS, sends plain HTTP to https, and answers 421 for a host of another certificate", async () => {
     const agent = new Agent({
       ca: read("ca.pem"),
@@ -110,14 +110,14 @@ describe("a gateway", () => {
     expect((await get("bank.example.com", own)).status).toBe(200);
   });
 
-  // covers VirtualService tls[].match[].sniHosts, tls[].route[].destination.host, tls[].match[].port, tls[].match[].gateways
+  // covers VirtualService tls[].match[].sniHosts[], tls[].route[].destination.host, tls[].match[].port, tls[].match[].gateways[]
   it("passes TLS on by its server name", async () => {
     const passed = await get("raw.example.com", {});
     expect([passed.status, passed.subject]).toEqual([200, "backend"]);
     await expect(get("nobody.example.com", {})).rejects.toThrow();
   });
 
-  // covers VirtualService tcp[].match[].port, tcp[].match[].gateways, tcp[].route[].weight, tcp[].route[].destination.subset, tcp[].route[].destination.port.number
+  // covers VirtualService tcp[].match[].port, tcp[].match[].gateways[], tcp[].route[].weight, tcp[].route[].destination.subset, tcp[].route[].destination.port.number
   it("divides TCP connections by weight, and counts them", async () => {
     const answers = await Promise.all(Array.from({ length: 60 }, () => ask("edge3306")));
     expect([...new Set(answers)].sort()).toEqual(["v1", "v2"]);
@@ -142,8 +142,8 @@ describe("a gateway", () => {
 });
 
 describe("a sidecar", () => {
-  // covers Sidecar egress[].port.number, egress[].port.protocol, egress[].bind, egress[].captureMode, egress[].hosts, workloadSelector.labels
-  // covers VirtualService tcp[].match[].sourceLabels, tcp[].match[].sourceNamespace
+  // covers Sidecar egress[].port.number, egress[].port.protocol, egress[].bind, egress[].captureMode, egress[].hosts[], workloadSelector.labels{}
+  // covers VirtualService tcp[].match[].sourceLabels{}, tcp[].match[].sourceNamespace
   it("opens a port for TCP and follows the rules for its own labels", async () => {
     const answers = await Promise.all(Array.from({ length: 20 }, () => ask("local3306")));
     expect(new Set(answers)).toEqual(new Set(["v2"]));
@@ -169,7 +169,7 @@ describe("a sidecar", () => {
   });
 
   // covers Sidecar outboundTrafficPolicy.mode
-  // covers ServiceEntry exportTo
+  // covers ServiceEntry exportTo[]
   it("lets nothing out that no service has, or that is not exported to it", async () => {
     for (const host of ["unknown.example", "private.example"]) {
       const { statusCode, body } = await request(`http://${at("outbound")}/`, { headers: { host } });

@@ -82,7 +82,7 @@ describe("a gateway", () => {
     await expect(get(gateway, own("stranger"))).rejects.toThrow();
   });
 
-  // covers Gateway servers[].tls.subjectAltNames, servers[].tls.verifyCertificateHash, servers[].tls.verifyCertificateSpki
+  // covers Gateway servers[].tls.subjectAltNames[], servers[].tls.verifyCertificateHash[], servers[].tls.verifyCertificateSpki[]
   it.each([
     ["a name", () => "subjectAltNames: [nobody.example.com, client.example.com]"],
     ["a URI", () => 'subjectAltNames: ["spiffe://mesh/client"]'],
@@ -94,7 +94,16 @@ describe("a gateway", () => {
     await expect(get(gateway, own("other"))).rejects.toThrow();
   });
 
-  // covers Gateway servers[].tls.tlsCertificates
+  // covers Gateway servers[].tls.caCrl
+  it("refuses certificates that were taken back", async () => {
+    const list = revoke("other");
+    const tls = `mode: MUTUAL, ${files}, caCertificates: ${file("ca.pem")}, caCrl: ${list}`;
+    const gateway = await start(tls);
+    expect((await get(gateway, own("client"))).status).toBe(200);
+    await expect(get(gateway, own("other"))).rejects.toThrow();
+  });
+
+  // covers Gateway servers[].tls.tlsCertificates[], servers[].tls.tlsCertificates[].serverCertificate, servers[].tls.tlsCertificates[].privateKey
   it("shows the certificate that a client can read", async () => {
     makeRsaCertificate("rsa");
     const pairs = ["shop", "rsa"].map(
@@ -107,6 +116,25 @@ describe("a gateway", () => {
     expect((await get(gateway, only("ECDSA"))).subject).toBe("shop");
   });
 });
+
+/** The file that lists the certificate as taken back. */
+function revoke(name: string): string {
+  const lines = [
+    "[ca]",
+    "default_ca = own",
+    "[own]",
+    `database = ${file("index")}`,
+    "default_md = sha256",
+    "default_crl_days = 2",
+  ];
+  writeFileSync(file("index"), "");
+  writeFileSync(file("ca.cnf"), `${lines.join("\n")}\n`);
+  const openssl = (...args: string[]) => execFileSync("openssl", args, { stdio: "ignore" });
+  const authority = ["-config", file("ca.cnf"), "-cert", file("ca.pem"), "-keyfile", file("ca.key")];
+  openssl("ca", ...authority, "-revoke", file(`${name}.pem`));
+  openssl("ca", ...authority, "-gencrl", "-out", file("ca.crl"));
+  return file("ca.crl");
+}
 
 function makeRsaCertificate(name: string): void {
   const openssl = (...args: string[]) => execFileSync("openssl", args, { stdio: "ignore" });

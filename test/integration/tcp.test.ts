@@ -6,6 +6,7 @@ import type { Cluster } from "../../common/model/cluster.ts";
 import type { FilterChain, Listener, TcpProxy } from "../../common/model/listener.ts";
 import type { ProxyApp } from "../../proxy/app.ts";
 import { startProxy } from "../../proxy/app.ts";
+import { clientHello } from "../support/client-hello.ts";
 import { metricSum } from "../support/metrics.ts";
 import { feed, listener, proxySettings, staticCluster } from "../support/proxy-resources.ts";
 
@@ -132,7 +133,7 @@ describe("a port where TLS and other protocols meet", () => {
     ];
     const { port } = await proxy([tcpListener(chains)], { plain: [server], tls: [tls] });
     expect(await untilText(dial(port), "220 ready\n")).toBe("220 ready\n");
-    expect(await ask(port, clientHello)).toBe("tls");
+    expect(await ask(port, clientHello())).toBe("tls");
     // Now clients are expected to speak first, and who does not is still served.
     expect(await untilText(dial(port), "220 ready\n")).toBe("220 ready\n");
   });
@@ -164,15 +165,15 @@ describe("a port behind a load balancer", () => {
 });
 
 describe("a service whose host is a wildcard", () => {
-  // covers ServiceEntry hosts, resolution
+  // covers ServiceEntry hosts[], resolution
   it("is reached under the server name that the client asks for, on the service's port", async () => {
     const server = await named("found");
     const name = `outbound|${server}||*.example.com`;
     const wild: Cluster = { ...staticCluster(name), discovery: { kind: "original-dst" } };
     const chain = { ...tcpChain(one(name), "wild"), serverNames: ["localhost"] };
     const { app, port } = await proxy([tcpListener([chain])], {}, [wild]);
-    expect(await ask(port, helloFor("localhost"))).toBe("found");
-    expect(await ask(port, helloFor("other.example.com"))).toBe("");
+    expect(await ask(port, clientHello("localhost"))).toBe("found");
+    expect(await ask(port, clientHello("other.example.com"))).toBe("");
     await expect
       .poll(() => metrics(app, "istio_tcp_connections_closed_total", { response_flags: "NR" }))
       .toBe(1);
@@ -266,27 +267,4 @@ async function untilText(socket: Socket, wanted: string): Promise<string> {
   }
   socket.pause();
   return text;
-}
-
-/** TLS 1.2 without extensions: enough to be told from everything else. */
-const clientHello = Buffer.concat([
-  Buffer.from([22, 3, 1, 0, 45, 1, 0, 0, 41, 3, 3]),
-  Buffer.alloc(32),
-  Buffer.from([0, 0, 2, 0, 47, 1, 0]),
-]);
-
-/** The same with one extension, the server name. */
-function helloFor(name: string): Buffer {
-  const text = Buffer.from(name);
-  const entry = Buffer.concat([Buffer.from([0, 0, text.length]), text]);
-  const content = Buffer.concat([Buffer.from([0, entry.length]), entry]);
-  const extensions = Buffer.concat([Buffer.from([0, 0, 0, content.length]), content]);
-  const body = Buffer.concat([
-    Buffer.from([3, 3]),
-    Buffer.alloc(32),
-    Buffer.from([0, 0, 2, 0, 47, 1, 0, 0, extensions.length]),
-    extensions,
-  ]);
-  const handshake = Buffer.concat([Buffer.from([1, 0, 0, body.length]), body]);
-  return Buffer.concat([Buffer.from([22, 3, 1, 0, handshake.length]), handshake]);
 }

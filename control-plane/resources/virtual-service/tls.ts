@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { FieldProblem } from "../field-problem.ts";
-import { hostField } from "../fields/host.ts";
+import { hostField, resolveHost } from "../fields/host.ts";
 import type { SpecContext } from "../kind.ts";
 import type { CompiledTlsRule } from "./compiled.ts";
 import {
@@ -27,12 +27,13 @@ export const tlsRule = z.strictObject({
 
 export type TlsRule = z.infer<typeof tlsRule>;
 
-/** Paths start at the rule. `hosts`: those of the VirtualService. */
-export function validateTlsRule(rule: TlsRule, hosts: readonly string[]): FieldProblem[] {
+/** Paths start at the rule. `hosts`: those of the VirtualService, short names as well as full ones. */
+export function validateTlsRule(rule: TlsRule, hosts: readonly string[], namespace: string): FieldProblem[] {
   const problems: FieldProblem[] = [];
+  const all = [...hosts, ...hosts.map((host) => resolveHost(host, namespace))];
   rule.match.forEach(({ sniHosts }, index) => {
     sniHosts.forEach((name, place) => {
-      if (hosts.some((host) => isWithin(host.toLowerCase(), name.toLowerCase()))) return;
+      if (all.some((host) => isWithin(host.toLowerCase(), name.toLowerCase()))) return;
       problems.push({
         path: ["match", index, "sniHosts", place],
         why: `${JSON.stringify(name)} is none of the hosts`,

@@ -16,7 +16,7 @@ export function validateVirtualService(spec: VirtualServiceSpec, context: SpecCo
     ...validateHosts(spec, isDelegate),
     ...validateExportTo(spec.exportTo, context.namespace),
     ...(spec.tls ?? []).flatMap((rule, index) =>
-      below(["tls", index], validateTlsRule(rule, spec.hosts ?? [])),
+      below(["tls", index], validateTlsRule(rule, spec.hosts ?? [], context.namespace)),
     ),
     ...(spec.tcp ?? []).flatMap((rule, index) => below(["tcp", index], validateTcpRule(rule))),
     ...(spec.http ?? []).flatMap((rule, index) => below(["http", index], validateRule(rule, isDelegate))),
