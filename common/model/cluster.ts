@@ -16,30 +16,29 @@ export interface Cluster {
   readonly connectTimeoutMs: number;
   readonly connectionPool?: ConnectionPool;
   readonly outlierDetection?: OutlierDetection;
-  readonly retryBudget?: RetryBudget;
   /** Where both say it, its `minHealthPercent` is that of `outlierDetection`. */
+  readonly healthCheck?: HealthCheck;
   readonly retryBudget?: RetryBudget;
   /** For connections whose bytes are passed on; requests have their route's. */
   readonly tcpFault?: TcpFault;
-  readonly healthCheck?: HealthCheck;
   /** Absent: plain text. */
   readonly tls?: ClientTls;
   /** Automatic mutual TLS: for endpoints whose `tlsMode` says that they can; the others are spoken to in plain text. Not beside `tls`. */
+  readonly mutualTls?: ClientTls;
   /** Absent: "http1". */
   readonly protocol?: UpstreamProtocol;
-  readonly mutualTls?: ClientTls;
   /** The DestinationRule that shaped it, else the resource that made the service. */
   readonly source?: Source;
   /** The service behind it, for metric labels. Absent on inbound and passthrough clusters. */
   readonly service?: ServiceName;
   readonly subset?: string;
 }
+
 /**
  * What requests to the endpoints are spoken in. `http2`: with prior knowledge in plain text, by ALPN over TLS, where a server that agrees
  * on HTTP/1.1 gets that. `client`: what each request's client spoke (Envoy's use_downstream_protocol_config).
  */
 export type UpstreamProtocol = "http1" | "http2" | "client";
-
 
 /**
  * `eds`: endpoints arrive by EDS under the cluster's own name. `static`: `endpoints` are addresses.
