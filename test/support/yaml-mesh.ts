@@ -93,8 +93,9 @@ ${more}`;
 
 /** A resource of Istio's with its spec as YAML, indented or not. */
 export function resourceYaml(kind: string, name: string, spec: string): string {
-  const group =
-    kind === "CircuitBreaker" || kind === "RateLimit" ? "weft.dev/v1alpha1" : "networking.istio.io/v1";
+  const group = ["CircuitBreaker", "RateLimit", "Fault"].includes(kind)
+    ? "weft.dev/v1alpha1"
+    : "networking.istio.io/v1";
   const body = spec.replace(/^\n/, "").split("\n");
   return `\napiVersion: ${group}\nkind: ${kind}\nmetadata: { name: ${name} }\nspec:\n${body.map((line) => `  ${line}`).join("\n")}\n`;
 }
