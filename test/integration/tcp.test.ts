@@ -75,6 +75,7 @@ describe("a connection that is passed on", () => {
     expect(await metrics(app, "istio_tcp_connections_closed_total")).toBe(0);
   });
 
+  // covers DestinationRule trafficPolicy.connectionPool.tcp.idleTimeout
   it("ends when nothing passes for its idle time, and not while something does", async () => {
     const server = await serve((socket) => socket.pipe(socket));
     const { port } = await proxy([tcpListener([tcpChain({ ...one("db"), idleTimeoutMs: 300 })])], {

@@ -110,14 +110,23 @@ export const featureRows: Readonly<Record<string, readonly FeatureRow[]>> = {
     { feature: "100-continue", tests: ["test/conformance/http1-threats.test.ts"] },
   ],
   "TCP, TLS and SNI": [
-    { feature: "TCP routes", fields: ["VirtualService tcp"] },
+    {
+      feature: "TCP routes",
+      fields: ["VirtualService tcp[]"],
+      tests: ["test/integration/tcp.test.ts", "test/e2e/gateway.test.ts"],
+    },
     { feature: "TLS passed on by SNI", fields: ["VirtualService tls[]"] },
     {
       feature: "Half-close and keepalive",
       fields: ["DestinationRule trafficPolicy.connectionPool.tcp.tcpKeepalive"],
       tests: ["proxy/net/splice.test.ts"],
     },
-    { feature: "PROXY protocol", fields: ["DestinationRule trafficPolicy.proxyProtocol"] },
+    {
+      feature: "PROXY protocol",
+      fields: ["DestinationRule trafficPolicy.proxyProtocol"],
+      tests: ["proxy/net/proxy-protocol.test.ts", "test/integration/tcp.test.ts"],
+      note: "read at gateways; not written to upstreams",
+    },
     { feature: "CONNECT tunnel", fields: ["DestinationRule trafficPolicy.tunnel"] },
     { feature: "Protocol by the first bytes", tests: ["proxy/net/client-hello.test.ts"] },
     {
@@ -229,7 +238,6 @@ export const featureRows: Readonly<Record<string, readonly FeatureRow[]>> = {
       probes: {
         AUTO_PASSTHROUGH: tlsMode("AUTO_PASSTHROUGH"),
         ISTIO_MUTUAL: tlsMode("ISTIO_MUTUAL"),
-        OPTIONAL_MUTUAL: tlsMode("OPTIONAL_MUTUAL"),
       },
     },
     {
@@ -262,7 +270,7 @@ export const featureRows: Readonly<Record<string, readonly FeatureRow[]>> = {
     },
     {
       feature: "Scope of a sidecar",
-      fields: ["Sidecar egress[]", "Sidecar ingress", "Sidecar workloadSelector"],
+      fields: ["Sidecar egress[]", "Sidecar ingress[]", "Sidecar workloadSelector"],
     },
     {
       feature: "Workloads outside of clusters",
