@@ -198,7 +198,6 @@ describe("a cluster's balancer", () => {
   });
 });
 
-describe("a cluster's endpoints", () => {
 describe("an attempt that is to leave the priorities of those before", () => {
   // covers VirtualService http[].retries.retryRemoteLocalities
   it("goes to the next priority from the third attempt on, and where it can when there is no other", async () => {
@@ -223,6 +222,7 @@ describe("an attempt that is to leave the priorities of those before", () => {
   });
 });
 
+describe("a cluster's endpoints", () => {
   it("are picked in turn and noted on the exchange", async () => {
     clusters.configure(staticCluster("c", 1, 2));
     const exchanges = [plainExchange(), plainExchange()];
