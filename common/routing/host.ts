@@ -1,9 +1,9 @@
 /**
- * An authority in the one form that is compared: lower case, without a trailing dot on the host. `Reviews.:9080` becomes
- * `reviews:9080`.
+ * An authority in the one form that is compared: lower case, without a trailing dot on the host or zeros before the port.
+ * `Reviews.:09080` becomes `reviews:9080`.
  */
 export function canonicalAuthority(authority: string): string {
-  const lower = authority.toLowerCase();
+  const lower = authority.toLowerCase().replace(/:0+(?=\d+$)/, ":");
   const colon = portColon(lower);
   const hostEnd = colon === -1 ? lower.length : colon;
   if (lower[hostEnd - 1] !== ".") return lower;
