@@ -124,7 +124,7 @@ const anybody = "{ rules: [{}] }";
 const nobody = "{}";
 
 describe("the order of policies", () => {
-  // covers AuthorizationPolicy action, rules
+  // covers AuthorizationPolicy action, rules[]
   it.each([
     ["no policy", [], true],
     ["an ALLOW that matches", [anybody], true],
@@ -158,7 +158,7 @@ describe("the order of policies", () => {
     expect(explainAccess(access, subject({})).notes.join()).toMatch(/tried only: denied by .*shop\/p/);
   });
 
-  // covers AuthorizationPolicy selector.matchLabels
+  // covers AuthorizationPolicy selector.matchLabels{}
   it("goes by namespace, root namespace and selector", () => {
     const elsewhere = { namespace: "other" };
     const root = { namespace: "istio-system" };
@@ -174,7 +174,7 @@ describe("the order of policies", () => {
 });
 
 describe("who calls", () => {
-  // covers AuthorizationPolicy rules[].from[].source.principals, rules[].from[].source.notPrincipals
+  // covers AuthorizationPolicy rules[].from[].source.principals[], rules[].from[].source.notPrincipals[]
   it.each([
     ["cluster.local/ns/shop/sa/ui", "shop/ui", true],
     ["cluster.local/ns/shop/sa/ui", "shop/uix", false],
@@ -189,7 +189,7 @@ describe("who calls", () => {
     expect(matches(`{ from: [{ source: { notPrincipals: ["${principal}"] } }] }`, asked)).toBe(!expected);
   });
 
-  // covers AuthorizationPolicy rules[].from[].source.namespaces, rules[].from[].source.notNamespaces
+  // covers AuthorizationPolicy rules[].from[].source.namespaces[], rules[].from[].source.notNamespaces[]
   it.each([
     ["shop", "shop/ui", true],
     ["shop", "shopping/ui", false],
@@ -201,7 +201,7 @@ describe("who calls", () => {
     expect(matches(`{ from: [{ source: { notNamespaces: ["${namespace}"] } }] }`, { from })).toBe(!expected);
   });
 
-  // covers AuthorizationPolicy rules[].from[].source.serviceAccounts, rules[].from[].source.notServiceAccounts
+  // covers AuthorizationPolicy rules[].from[].source.serviceAccounts[], rules[].from[].source.notServiceAccounts[]
   it.each([
     ["ui", "shop/ui", true],
     ["ui", "other/ui", false],
@@ -214,7 +214,7 @@ describe("who calls", () => {
     );
   });
 
-  // covers AuthorizationPolicy rules[].from[].source.trustDomains, rules[].from[].source.notTrustDomains
+  // covers AuthorizationPolicy rules[].from[].source.trustDomains[], rules[].from[].source.notTrustDomains[]
   it.each([
     ["cluster.local", "cluster.local/shop/ui", true],
     ["cluster.local", "cluster.local.evil/shop/ui", false],
@@ -225,8 +225,8 @@ describe("who calls", () => {
     expect(matches(`{ from: [{ source: { notTrustDomains: ["${domain}"] } }] }`, { from })).toBe(!expected);
   });
 
-  // covers AuthorizationPolicy rules[].from[].source.ipBlocks, rules[].from[].source.notIpBlocks
-  // covers AuthorizationPolicy rules[].from[].source.remoteIpBlocks, rules[].from[].source.notRemoteIpBlocks
+  // covers AuthorizationPolicy rules[].from[].source.ipBlocks[], rules[].from[].source.notIpBlocks[]
+  // covers AuthorizationPolicy rules[].from[].source.remoteIpBlocks[], rules[].from[].source.notRemoteIpBlocks[]
   it.each([
     ["10.0.0.0/8", "10.1.2.3", true],
     ["10.0.0.0/8", "11.1.2.3", false],
@@ -242,7 +242,7 @@ describe("who calls", () => {
     expect(matches(`{ from: [{ source: { notRemoteIpBlocks: ["${block}"] } }] }`, remote)).toBe(!expected);
   });
 
-  // covers AuthorizationPolicy rules[].from[].source.requestPrincipals, rules[].from[].source.notRequestPrincipals
+  // covers AuthorizationPolicy rules[].from[].source.requestPrincipals[], rules[].from[].source.notRequestPrincipals[]
   it.each([
     ["https://issuer.example/alice", { iss: "https://issuer.example", sub: "alice" }, true],
     ["https://issuer.example/alice", { iss: "https://issuer.example", sub: "bob" }, false],
@@ -270,7 +270,7 @@ describe("who calls", () => {
 });
 
 describe("what is done", () => {
-  // covers AuthorizationPolicy rules[].to[].operation.paths, rules[].to[].operation.notPaths
+  // covers AuthorizationPolicy rules[].to[].operation.paths[], rules[].to[].operation.notPaths[]
   it.each([
     ["/admin", "/admin", true],
     ["/admin", "/admin?x=1", true],
@@ -290,7 +290,7 @@ describe("what is done", () => {
     expect(matches(`{ to: [{ operation: { notPaths: ["${path}"] } }] }`, { path: asked })).toBe(!expected);
   });
 
-  // covers AuthorizationPolicy rules[].to[].operation.hosts, rules[].to[].operation.notHosts
+  // covers AuthorizationPolicy rules[].to[].operation.hosts[], rules[].to[].operation.notHosts[]
   it.each([
     ["admin.example.com", "admin.example.com", true],
     ["admin.example.com", "ADMIN.Example.com.", true],
@@ -306,8 +306,8 @@ describe("what is done", () => {
     expect(matches(`{ to: [{ operation: { notHosts: ["${host}"] } }] }`, { host: asked })).toBe(!expected);
   });
 
-  // covers AuthorizationPolicy rules[].to[].operation.methods, rules[].to[].operation.notMethods
-  // covers AuthorizationPolicy rules[].to[].operation.ports, rules[].to[].operation.notPorts
+  // covers AuthorizationPolicy rules[].to[].operation.methods[], rules[].to[].operation.notMethods[]
+  // covers AuthorizationPolicy rules[].to[].operation.ports[], rules[].to[].operation.notPorts[]
   it("goes by method and port", () => {
     expect(matches("{ to: [{ operation: { methods: [GET, 'P*'] } }] }", { method: "PUT" })).toBe(true);
     expect(matches("{ to: [{ operation: { methods: [GET] } }] }", { method: "PUT" })).toBe(false);
@@ -317,7 +317,7 @@ describe("what is done", () => {
     expect(matches('{ to: [{ operation: { notPorts: ["9080"] } }] }', {})).toBe(false);
   });
 
-  // covers AuthorizationPolicy rules[].from, rules[].to, rules[].when, rules[].from[].source, rules[].to[].operation
+  // covers AuthorizationPolicy rules[].from[], rules[].to[], rules[].when[], rules[].from[].source, rules[].to[].operation
   it("asks for one of from, one of to, and all of when", () => {
     const rule = `{
       from: [{ source: { namespaces: [a] } }, { source: { namespaces: [b], ipBlocks: [10.0.0.0/8] } }],
@@ -342,7 +342,7 @@ describe("when", () => {
     org: { id: 7 },
   };
 
-  // covers AuthorizationPolicy rules[].when[].key, rules[].when[].values, rules[].when[].notValues
+  // covers AuthorizationPolicy rules[].when[].key, rules[].when[].values[], rules[].when[].notValues[]
   it.each([
     ["request.headers[X-Role]", "admin", { headers: { "x-role": "admin" } }, true],
     ["request.headers[X-Role]", "*", { headers: { "x-role": "" } }, true],

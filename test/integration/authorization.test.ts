@@ -215,7 +215,7 @@ describe("tokens", () => {
       'rules: [{ from: [{ source: { requestPrincipals: ["*"] } }] }]',
     );
 
-  // covers RequestAuthentication jwtRules, jwtRules[].issuer, jwtRules[].jwks
+  // covers RequestAuthentication jwtRules[], jwtRules[].issuer, jwtRules[].jwks
   it("are believed when they are sound; none at all is for a policy to refuse", async () => {
     const { mesh, ask } = await sidecarWith([rule()]);
     expect((await ask()).status).toBe(200);
@@ -227,7 +227,7 @@ describe("tokens", () => {
     expect((await ask(bearer(await token()))).status).toBe(200);
   });
 
-  // covers RequestAuthentication jwtRules[].audiences
+  // covers RequestAuthentication jwtRules[].audiences[]
   it("that are not sound get 401 and the reason", async () => {
     const { ask } = await sidecarWith([rule("audiences: [shop]")]);
     const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
@@ -277,8 +277,8 @@ describe("tokens", () => {
     expect([twice.status, twice.content]).toEqual([401, expect.stringMatching(/twice/)]);
   });
 
-  // covers RequestAuthentication jwtRules[].fromHeaders, jwtRules[].fromHeaders[].name, jwtRules[].fromHeaders[].prefix
-  // covers RequestAuthentication jwtRules[].fromParams, jwtRules[].fromCookies, jwtRules[].forwardOriginalToken
+  // covers RequestAuthentication jwtRules[].fromHeaders[], jwtRules[].fromHeaders[].name, jwtRules[].fromHeaders[].prefix
+  // covers RequestAuthentication jwtRules[].fromParams[], jwtRules[].fromCookies[], jwtRules[].forwardOriginalToken
   it("are found where the rule says, and go no further unless it says so", async () => {
     const value = await token();
     const places =
@@ -301,8 +301,8 @@ describe("tokens", () => {
     expect((await cut.ask(bearer(value))).status).toBe(403);
   });
 
-  // covers RequestAuthentication jwtRules[].outputPayloadToHeader, jwtRules[].spaceDelimitedClaims
-  // covers RequestAuthentication jwtRules[].outputClaimToHeaders, jwtRules[].outputClaimToHeaders[].header, jwtRules[].outputClaimToHeaders[].claim
+  // covers RequestAuthentication jwtRules[].outputPayloadToHeader, jwtRules[].spaceDelimitedClaims[]
+  // covers RequestAuthentication jwtRules[].outputClaimToHeaders[], jwtRules[].outputClaimToHeaders[].header, jwtRules[].outputClaimToHeaders[].claim
   it("tell the application what they say, and nobody else may", async () => {
     const outputs =
       "outputPayloadToHeader: x-payload, outputClaimToHeaders: [{ header: x-user, claim: sub }, { header: x-team, claim: org.team }], spaceDelimitedClaims: [roles]";
@@ -346,7 +346,7 @@ describe("tokens", () => {
     expect(issuer.requests).toBe(1);
   });
 
-  // covers RequestAuthentication selector.matchLabels
+  // covers RequestAuthentication selector.matchLabels{}
   // covers VirtualService http[].match[].headers{}
   it("lead requests at a gateway by their claims", async () => {
     const rules = `
