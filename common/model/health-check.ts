@@ -39,6 +39,8 @@ export interface HttpProbe {
   readonly host?: string;
   readonly headers: readonly (readonly [string, string])[];
   readonly expectedStatuses: readonly StatusRange[];
+  /** Absent: HTTP/1.1. */
+  readonly speaksHttp2?: true;
   /** Other statuses that count as one failure. A status in neither list fails the endpoint at once. */
   readonly retriableStatuses: readonly StatusRange[];
 }

@@ -15,6 +15,7 @@ type Payload = messages.envoy.config.core.v3.HealthCheck.Payload;
 type Range = messages.envoy.type.v3.Int64Range;
 
 const { RequestMethod } = messages.envoy.config.core.v3;
+const { CodecClientType } = messages.envoy.type.v3;
 
 const checkType = "envoy.config.core.v3.HealthCheck";
 /** Kinds of check, and where checks go, that a proxy must not make something else of. */
@@ -75,6 +76,7 @@ function toProbe(probe: HealthProbe): WireCheck {
           path: probe.path,
           method: RequestMethod[probe.method as keyof typeof RequestMethod],
           ...(probe.host === undefined ? {} : { host: probe.host }),
+          ...(probe.speaksHttp2 ? { codecClientType: CodecClientType.HTTP2 } : {}),
           requestHeadersToAdd: probe.headers.map(([key, value]) => ({
             header: { key, value },
             appendAction: overwrite,
@@ -113,7 +115,8 @@ function fromHttp(
   path: string,
   reading: Reading,
 ): HttpProbe {
-  if (wire.codecClientType) reading.problem(`${path}.codecClientType`, "only HTTP1 is supported");
+  const codec = wire.codecClientType ?? CodecClientType.HTTP1;
+  if (codec === CodecClientType.HTTP3) reading.problem(`${path}.codecClientType`, "HTTP3 is not supported");
   const expected = (wire.expectedStatuses ?? []).map(fromRange);
   const method = Object.entries(RequestMethod).find(
     ([, number]) => number === (wire.method || RequestMethod.GET),
@@ -123,6 +126,7 @@ function fromHttp(
     path: wire.path ?? "",
     method: method?.[0] ?? "GET",
     ...(wire.host ? { host: wire.host } : {}),
+    ...(codec === CodecClientType.HTTP2 ? { speaksHttp2: true } : {}),
     headers: (wire.requestHeadersToAdd ?? []).map(
       ({ header }) => [header?.key ?? "", header?.value ?? ""] as const,
     ),

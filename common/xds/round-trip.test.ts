@@ -368,10 +368,11 @@ const healthProbe = fc.oneof(
       method: fc.constantFrom("GET", "HEAD", "POST"),
       host: word,
       headers: fc.array(fc.tuple(word, word), { maxLength: 2 }),
+      speaksHttp2: fc.constant(true as const),
       expectedStatuses: statusRanges,
       retriableStatuses: statusRanges,
     },
-    ["host"],
+    ["host", "speaksHttp2"],
   ),
   record<TcpProbe>(
     { kind: fc.constant("tcp" as const), send: hex, receive: fc.array(hex, { maxLength: 2 }) },

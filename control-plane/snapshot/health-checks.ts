@@ -6,6 +6,8 @@ import type { ResourceProblem } from "./problems.ts";
 import { keyOf, positionOf } from "./problems.ts";
 import type { Snapshot } from "./snapshot.ts";
 
+export type { CheckPolicy } from "../resources/health-check/compiled.ts";
+
 type CheckResource = Resource<CompiledHealthCheck>;
 
 /** Health checks by the `namespace/hostname` of their service, oldest first. The targets are the same objects as long as a resource stays. */
@@ -73,6 +75,13 @@ export function healthCheckProblems(
         `${host} has no port ${port}, so it checks nothing`,
         `its ports are ${known}`,
       );
+    }
+    const meant = service?.ports.filter(({ number }) => port === undefined || port === number) ?? [];
+    const deaf = meant.filter(({ protocol }) => !["grpc", "grpc-web", "http2"].includes(protocol));
+    if (resource.compiled.target.check.probe.kind === "grpc" && deaf.length > 0) {
+      const numbers = deaf.map(({ number }) => number).join(", ");
+      const why = `port ${numbers} of ${host} is not known to speak HTTP/2, so it is asked there only where a DestinationRule upgrades it`;
+      warn("spec.grpc", why, "give the port protocol GRPC or HTTP2, or name another in target.service.port");
     }
     const target = JSON.stringify([key, subset, port]);
     const older = seen.get(target);

@@ -6,6 +6,7 @@ import type { ServiceProtocol } from "../../common/model/service.ts";
 import type { ClientTls } from "../../common/model/tls.ts";
 import { hasLabels, isResolved } from "../snapshot/endpoints.ts";
 import { tcpFaultOf } from "../snapshot/faults.ts";
+import type { CheckPolicy } from "../snapshot/health-checks.ts";
 import { healthCheckOf } from "../snapshot/health-checks.ts";
 import { keepElements, reuseIn } from "../snapshot/reuse.ts";
 import type {
@@ -131,14 +132,18 @@ function makeCluster(
   const open = isItsOwnEndpoint(service, all) ? all : own;
   const policy = policyFor(rule, subset, port);
   const { hashPolicy: _, locality: __, ...balancer } = policy.loadBalancer ?? defaultLoadBalancer;
-  const health = healthPolicy(service, subset, port, policy);
-  const locality = localityPolicy(policy, health.healthCheck !== undefined);
+  const spoken = upstreamProtocol(
+    service.ports.find(({ number }) => number === port)?.protocol,
+    policy.connectionPool?.protocol,
+  );
+  const check = healthCheckFor(healthCheckOf(service, subset?.name, port), service, spoken.protocol);
+  const locality = localityPolicy(policy, check !== undefined);
   const known = locality ? placeEndpoints(open, locality, vantage) : open;
   // What stands outside of the mesh is no workload of it, whatever labels chose it: it is told nothing of who calls.
   const endpoints = service.location === "mesh-external" ? known.map(withoutWorkload) : known;
   const {
     connectTimeoutMs = defaultConnectTimeoutMs,
-    protocol: overruling,
+    protocol: _p,
     tcpIdleTimeoutMs: _i,
     ...pool
   } = policy.connectionPool ?? {};
@@ -161,9 +166,9 @@ function makeCluster(
     connectTimeoutMs,
     ...(Object.keys(pool).length > 0 && { connectionPool: pool }),
     // Whoever names an address gets that one, well or not, as in Envoy.
-    ...(discovery.kind !== "original-dst" && health),
+    ...(discovery.kind !== "original-dst" && healthPolicy(check, policy)),
     ...tlsOf(policy.tls, service, { port, subset: subset?.name ?? "", endpoints, trustDomains }),
-    ...upstreamProtocol(service.ports.find(({ number }) => number === port)?.protocol, overruling),
+    ...spoken,
     ...(policy.retryBudget && { retryBudget: policy.retryBudget }),
     ...(tcpFault && { tcpFault }),
     source: subset?.source ?? rule?.source ?? service.source,
@@ -175,20 +180,29 @@ function makeCluster(
 
 /** How it is found out who is well; both ways share one panic threshold. */
 function healthPolicy(
-  service: MeshService,
-  subset: MeshSubset | undefined,
-  port: number,
+  check: CheckPolicy | undefined,
   { outlierDetection }: TrafficPolicy,
 ): Pick<Cluster, "healthCheck" | "outlierDetection"> {
-  const check = healthCheckOf(service, subset?.name, port);
   if (check === undefined) return outlierDetection ? { outlierDetection } : {};
   const minHealthPercent =
     check.minHealthPercent ?? outlierDetection?.minHealthPercent ?? defaultMinHealthPercent;
-  const healthCheck = { ...check, probe: withHost(check.probe, service), minHealthPercent };
   return {
-    healthCheck,
+    healthCheck: { ...check, minHealthPercent },
     ...(outlierDetection && { outlierDetection: { ...outlierDetection, minHealthPercent } }),
   };
+}
+
+/** In what the cluster speaks. gRPC needs HTTP/2; an Envoy would refuse the whole cluster for asking so without. */
+function healthCheckFor(
+  check: CheckPolicy | undefined,
+  service: MeshService,
+  spoken: UpstreamProtocol | undefined,
+): CheckPolicy | undefined {
+  if (check === undefined) return undefined;
+  const isHttp2 = spoken === "http2";
+  if (check.probe.kind === "grpc" && !isHttp2) return undefined;
+  const probe = withHost(check.probe, service);
+  return { ...check, probe: probe.kind === "http" && isHttp2 ? { ...probe, speaksHttp2: true } : probe };
 }
 
 /** An Envoy would ask for the cluster's name, which is no host that a sidecar would take. */

@@ -256,8 +256,9 @@ export class UpstreamCluster {
     const address = () => ({ host: this.#dial(endpoint.address), port: endpoint.port });
     const tls = this.#tlsTo(endpoint);
     const { hostname = "*" } = this.#config?.service ?? {};
+    const http2 = check.probe.kind === "http" && check.probe.speaksHttp2 ? {} : undefined;
     return createProber(check.probe, {
-      connect: () => connect(address(), check.timeoutMs, undefined, tls),
+      connect: () => connect(address(), check.timeoutMs, undefined, tls, http2),
       open: (protocols) => openSocket(address(), check.timeoutMs, tls, protocols),
       scheme: tls === undefined ? "http" : "https",
       host: hostname.startsWith("*") ? endpointKey(endpoint) : hostname,

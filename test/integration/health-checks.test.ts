@@ -46,6 +46,28 @@ describe("a HealthCheck by HTTP", () => {
     else expect(connections).toBeGreaterThanOrEqual(least);
   });
 
+  // covers HealthCheck http.path
+  it("asks in HTTP/2 at a port that speaks it", async () => {
+    const server = createHttp2();
+    const asked: string[] = [];
+    server.on("stream", (stream: ServerHttp2Stream, headers) => {
+      asked.push(`${headers[":method"]} ${headers[":authority"]} ${headers[":path"]}`);
+      stream.respond({ ":status": 204 }, { endStream: true });
+    });
+    const sessions = new Set<{ destroy(): void }>();
+    server.on("session", (session) => sessions.add(session));
+    const port = await listen(server);
+    stops.push(() => {
+      for (const session of sessions) session.destroy();
+      server.close();
+    });
+    const { proxy } = await mesh([service("a", [port], "HTTP2")], check("http: { path: /up }"));
+    await until(() => asked.length >= 3);
+    expect(asked[0]).toBe("GET ratings.default.svc.cluster.local /up");
+    expect(sessions.size).toBe(1);
+    expect(states(proxy).map(({ health }) => [health.isChecked, health.isWell])).toEqual([[true, true]]);
+  });
+
   // covers HealthCheck unhealthyInterval
   it("asks those who are ill in their own rhythm", async () => {
     const [well, ill] = [await echo("well"), await echo("ill", 500)];
@@ -172,7 +194,7 @@ describe("a HealthCheck by gRPC", () => {
       server.close();
     });
     const { proxy } = await mesh(
-      [service("a", [port])],
+      [service("a", [port], "GRPC")],
       check(
         "grpc: { service: shop.Ratings, authority: ratings.shop }, unhealthyThreshold: 1, healthyThreshold: 1",
       ),
@@ -203,7 +225,7 @@ async function mesh(resources: readonly string[], healthCheck: string) {
   return { proxy, apply };
 }
 
-function service(name: string, ports: readonly number[]): string {
+function service(name: string, ports: readonly number[], protocol = "HTTP"): string {
   const endpoints = ports.map(
     (port, index) =>
       `    - { address: 127.0.0.1, ports: { http: ${port}, other: ${port} }, labels: { version: v${index + 1} } }`,
@@ -216,7 +238,7 @@ spec:
   hosts: [ratings]
   location: MESH_INTERNAL
   resolution: STATIC
-  ports: [{ number: 80, name: http }, { number: 81, name: other, protocol: HTTP }]
+  ports: [{ number: 80, name: http, protocol: ${protocol} }, { number: 81, name: other, protocol: HTTP }]
   endpoints:
 ${endpoints.join("\n")}
 `;

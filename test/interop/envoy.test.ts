@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { systemClock } from "../../common/base/clock.ts";
 import type { LoadBalancer } from "../../common/model/cluster.ts";
+import type { HealthCheck, HealthProbe } from "../../common/model/health-check.ts";
 import { defaultOutlierDetection } from "../../common/model/outlier-detection.ts";
 import type {
   ForwardAction,
@@ -211,6 +212,35 @@ const balancers: readonly LoadBalancer[] = [
   { kind: "peak-ewma", warmup },
 ];
 
+/** The server speaks HTTP/1.1, so the last two fail. */
+const probes: readonly HealthProbe[] = [
+  {
+    kind: "http",
+    path: "/up?a=b",
+    method: "HEAD",
+    host: "inner",
+    headers: [["x-check", "1"]],
+    expectedStatuses: [{ start: 200, end: 300 }],
+    retriableStatuses: [{ start: 100, end: 600 }],
+  },
+  { kind: "tcp", send: "50494e47", receive: ["504f4e47"] },
+  { kind: "grpc", service: "shop", authority: "inner" },
+];
+const rhythm: Omit<HealthCheck, "probe"> = {
+  intervalMs: 100,
+  unhealthyIntervalMs: 200,
+  noTrafficIntervalMs: 100,
+  intervalJitterMs: 10,
+  intervalJitterPercent: 10,
+  initialJitterMs: 10,
+  timeoutMs: 1_000,
+  healthyThreshold: 1,
+  unhealthyThreshold: 1,
+  reusesConnection: true,
+  minHealthPercent: 30,
+  endsEjection: true,
+};
+
 function shop(
   ports: { readonly v1: number; readonly v2: number; readonly listener: number },
   hostRoutes: readonly Route[],
@@ -244,6 +274,21 @@ function shop(
       loadBalancer: { kind: "least-request" as const },
       discovery: { kind: "dns" as const, endpoints: [endpoint("localhost", ports.v1)] },
     },
+    {
+      ...edsCluster("dns-by-turns"),
+      discovery: {
+        kind: "dns" as const,
+        endpoints: [endpoint("localhost", ports.v1)],
+        isLogical: true as const,
+      },
+    },
+    ...probes.map((probe) => ({
+      ...edsCluster(`checked-by-${probe.kind}`),
+      outlierDetection: { ...defaultOutlierDetection, minHealthPercent: 30 },
+      healthCheck: { ...rhythm, probe },
+      ...(probe.kind === "grpc" && { protocol: "http2" as const }),
+      discovery: { kind: "static" as const, endpoints: [endpoint("127.0.0.1", ports.v1)] },
+    })),
     ...balancers.map((loadBalancer, index) => ({
       ...edsCluster(`balancer-${index}`),
       loadBalancer,
@@ -337,7 +382,7 @@ describe.skipIf(binary === undefined).each(["DELTA_GRPC", "GRPC"])("Envoy over %
       ([kind, type]) => `${kind}: ${[...type.runs.keys()].join(" ")}`,
     );
     expect(runs).toEqual([
-      "cluster: v1 v2 random dns balancer-0 balancer-1 balancer-2 balancer-3 PassthroughCluster",
+      "cluster: v1 v2 random dns dns-by-turns checked-by-http checked-by-tcp checked-by-grpc balancer-0 balancer-1 balancer-2 balancer-3 PassthroughCluster",
       "endpoints: v1 v2",
       "listener: outbound",
       "route-configuration: http_proxy",
@@ -381,6 +426,19 @@ describe.skipIf(binary === undefined).each(["DELTA_GRPC", "GRPC"])("Envoy over %
     const reply = await get(ports.listener, "/hash");
     expect([reply.status, JSON.parse(reply.body).name]).toEqual([200, "v1"]);
     expect(String(reply.headers["set-cookie"])).toContain("session=");
+  });
+
+  it("checks endpoints as we do", async () => {
+    await expect.poll(() => backends[0]!.seen).toContain("HEAD /up?a=b");
+    await expect
+      .poll(async () =>
+        [
+          ...(await envoy.admin("/clusters")).matchAll(
+            /^checked-by-(\w+)::[^:]+:\d+::health_flags::(\S+)$/gm,
+          ),
+        ].map(([, kind, flags]) => `${kind} ${flags!.includes("/failed_active_hc") ? "fails" : "passes"}`),
+      )
+      .toEqual(expect.arrayContaining(["http passes", "grpc fails"]));
   });
 
   it("splits by weight", async () => {

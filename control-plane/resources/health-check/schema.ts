@@ -78,9 +78,13 @@ export const healthCheckSpec = z.strictObject({
       service: service.optional().describe("Its endpoints are checked by everyone who calls it."),
     })
     .superRefine((given, context) => requireOne(context, given)),
-  http: http.optional().describe("An HTTP/1.1 request, whose status tells."),
+  http: http.optional().describe("A request, whose status tells; in HTTP/2 at ports that speak it."),
   tcp: tcp.optional().describe("A connection, and what is said on it."),
-  grpc: grpc.optional().describe("grpc.health.v1.Health/Check; only SERVING is well."),
+  grpc: grpc
+    .optional()
+    .describe(
+      "grpc.health.v1.Health/Check at ports that speak HTTP/2 (protocol GRPC or HTTP2); only SERVING is well.",
+    ),
   interval: durationField(100).optional().describe("Between two checks of an endpoint; default 10s."),
   unhealthyInterval: durationField(100)
     .optional()
