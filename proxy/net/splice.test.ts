@@ -45,8 +45,39 @@ describe("spliced sockets", () => {
   });
 });
 
+it("ends what is left when one side was gone before", async () => {
+  const { inner, outer, client, server } = await pair();
+  server.resume();
+  const gone = new Promise((resolve) => inner.resume().once("close", resolve));
+  client.resetAndDestroy();
+  await gone;
+  await new Promise<void>((resolve) => {
+    splice(inner, outer, { fromFirst: () => {}, fromSecond: () => {}, closed: resolve });
+  });
+  expect(outer.destroyed).toBe(true);
+});
+
+it("passes on an end that came before", async () => {
+  const { inner, outer, client, server } = await pair();
+  const ended = once(outer.resume(), "end");
+  server.end();
+  await ended;
+  splice(inner, outer, { fromFirst: () => {}, fromSecond: () => {}, closed: () => {} });
+  expect(await textOf(client)).toBe("");
+});
+
 /** client → spliced pair → server */
 async function spliced(): Promise<{ client: Socket; server: Socket; closed: Promise<void> }> {
+  const { inner, outer, client, server } = await pair();
+  const closed = new Promise<void>((resolve) => {
+    const { destroy } = splice(inner, outer, { fromFirst: () => {}, fromSecond: () => {}, closed: resolve });
+    stops.push(destroy);
+  });
+  return { client, server, closed };
+}
+
+/** client → inner, outer → server */
+async function pair(): Promise<{ inner: Socket; outer: Socket; client: Socket; server: Socket }> {
   const front = await listening();
   const back = await listening();
   const client = dial(front);
@@ -57,12 +88,9 @@ async function spliced(): Promise<{ client: Socket; server: Socket; closed: Prom
     () => inner.destroy(),
     () => server.destroy(),
   );
+  for (const socket of [inner, outer, client, server]) socket.on("error", () => {});
   inner.pause();
-  const closed = new Promise<void>((resolve) => {
-    const { destroy } = splice(inner, outer, { fromFirst: () => {}, fromSecond: () => {}, closed: resolve });
-    stops.push(destroy);
-  });
-  return { client, server, closed };
+  return { inner, outer, client, server };
 }
 
 async function listening(): Promise<Server> {

@@ -47,7 +47,10 @@ export function splice(one: Socket, other: Socket, watcher: SpliceWatcher): Spli
       if (hadError || !from.readableEnded) breakOff(to, from);
       closed();
     });
+    // What happened before says nothing any more.
+    if (from.readableEnded) to.end();
     if (from.destroyed) to.destroy();
+    if (from.closed) queueMicrotask(closed);
   };
   pass(one, other, (bytes) => watcher.fromFirst(bytes));
   pass(other, one, (bytes) => watcher.fromSecond(bytes));
