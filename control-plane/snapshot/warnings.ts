@@ -28,6 +28,7 @@ export function findWarnings(live: LiveSet, mesh: Joined): ResourceProblem[] {
     ...serviceProblems(mesh.services),
     ...destinationRuleProblems(live.destinationRules),
     ...emptySubsets(live, mesh),
+    ...idleOutlierDetection(live, mesh),
     ...virtualServiceProblems(live.virtualServices, mesh.virtualServices),
     ...sidecarProblems(live, mesh.services),
     ...delegateWarnings(live.virtualServices),
@@ -139,6 +140,24 @@ function emptySubsets(live: LiveSet, mesh: Joined): ResourceProblem[] {
         ...positionOf(resource.source),
       };
     });
+  });
+}
+
+/** Whoever names an address gets that one, so of a service without endpoints nobody can be left alone. */
+function idleOutlierDetection(live: LiveSet, mesh: Joined): ResourceProblem[] {
+  return live.destinationRules.flatMap((resource) => {
+    const { host, policy } = resource.compiled;
+    const services = mesh.services.byHostname.get(host) ?? [];
+    if (policy.outlierDetection === undefined || services.length === 0) return [];
+    if (services.some(({ resolution }) => resolution !== "none")) return [];
+    return {
+      resource: keyOf(resource),
+      path: "spec.trafficPolicy.outlierDetection",
+      why: `the endpoints of ${host} are whatever its callers name (resolution NONE), so nobody is ejected`,
+      hint: "give the ServiceEntry endpoints, or remove it",
+      severity: "warning" as const,
+      ...positionOf(resource.source),
+    };
   });
 }
 

@@ -259,6 +259,10 @@ function withServerName(settings: ClientTls, { hostname, subjectAltNames = [] }:
   return tls.sni !== undefined || hostname.startsWith("*") ? tls : { sni: hostname, ...tls };
 }
 
+function withoutWorkload({ workload: _, ...endpoint }: Endpoint): Endpoint {
+  return endpoint;
+}
+
 function discoveryOf({ resolution }: MeshService, endpoints: readonly Endpoint[]): ClusterDiscovery {
   if (resolution === "none") return { kind: "original-dst" };
   if (resolution === "dns") return { kind: "dns", endpoints };
@@ -273,7 +277,4 @@ function isItsOwnEndpoint(service: MeshService, all: readonly Endpoint[]): boole
 
 function serviceName({ hostname, name, namespace }: MeshService): NonNullable<Cluster["service"]> {
   return { hostname, name, namespace };
-}
-function withoutWorkload({ workload: _, ...endpoint }: Endpoint): Endpoint {
-  return endpoint;
 }
