@@ -114,10 +114,10 @@ function ownPart({ folder, env }: PartsInput, name: string, args: readonly strin
   };
 }
 
-/** cli/main of this very build, sources or dist. */
+/** cli/main of this very build: one folder up in the sources, beside this file in dist. */
 function mainPath(): string {
   const self = fileURLToPath(import.meta.url);
-  return join(dirname(self), "..", self.endsWith(".ts") ? "main.ts" : "main.js");
+  return self.endsWith(".ts") ? join(dirname(self), "..", "main.ts") : join(dirname(self), "main.js");
 }
 
 function local(port: number): string {

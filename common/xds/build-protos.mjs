@@ -3,10 +3,10 @@
  * common/xds/generated/ (git-ignored): `messages.js` is protobufjs static code, `messages.d.ts` its types, and
  * `omitted-fields.js` names the fields that were left out. Plain JavaScript, because npm runs it with the host's Node.
  *
- *   node common/xds/build-protos.mjs [--force] [--copy-to DIR]
+ *   node common/xds/build-protos.mjs [--force]
  */
 import { createHash } from "node:crypto";
-import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -19,11 +19,8 @@ const require = createRequire(import.meta.url);
 
 function main() {
   const args = process.argv.slice(2);
-  const copyAt = args.indexOf("--copy-to");
-  if (copyAt >= 0 && args[copyAt + 1] === undefined) fail("--copy-to needs a folder, such as dist");
   const stamp = inputStamp();
   if (args.includes("--force") || !isUpToDate(stamp)) generate(stamp);
-  if (copyAt >= 0) copyTo(join(args[copyAt + 1], "common", "xds", "generated"));
 }
 
 /** A hash of everything that the output depends on: this script, the list, and the versions of both packages. */
@@ -184,13 +181,6 @@ function packageFolder(name) {
     if (dirname(folder) === folder) break;
   }
   return fail(`the npm package ${name} is missing, so the xDS messages cannot be compiled: run npm ci first`);
-}
-
-function copyTo(target) {
-  mkdirSync(target, { recursive: true });
-  for (const name of ["messages.js", "omitted-fields.js", "package.json"]) {
-    copyFileSync(join(generated, name), join(target, name));
-  }
 }
 
 function fail(message) {

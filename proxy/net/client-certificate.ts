@@ -32,7 +32,9 @@ class Certificate implements ClientCertificate {
   }
 
   get subject(): string {
-    return this.#own.subject.split("\n").reverse().join(",");
+    // Certificates of workloads have none, and then there is none, whatever the type says.
+    const subject: string | undefined = this.#own.subject;
+    return subject?.split("\n").reverse().join(",") ?? "";
   }
 
   get uris(): readonly string[] {

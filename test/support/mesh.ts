@@ -17,6 +17,8 @@ export interface StartMeshOptions {
   /** Default: a temporary folder, removed by `stop`. */
   readonly state?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** The command's file; default: the sources. */
+  readonly main?: string;
   /** More of `weft up`'s options. */
   readonly args?: readonly string[];
   /** ms until start gives up; default 90 s, for a loaded machine with two cores. */
@@ -55,7 +57,17 @@ export async function startMesh(file: string, options: StartMeshOptions = {}): P
   const portBase = options.portBase ?? (await freePortBase());
   // Kept between runs, outside of the temporary state: a dozen processes start in half the time.
   const env = { NODE_COMPILE_CACHE: compileCache, ...process.env, ...options.env };
-  const args = [main, "up", file, "--state", state, "--port-base", String(portBase), ...(options.args ?? [])];
+  const program = options.main ?? main;
+  const args = [
+    program,
+    "up",
+    file,
+    "--state",
+    state,
+    "--port-base",
+    String(portBase),
+    ...(options.args ?? []),
+  ];
   // Over the channel the launcher notices the end of a test process that had no time to stop it, such as after a time-out.
   const launcher = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "pipe", "ipc"] });
   const ended = once(launcher, "exit");
@@ -116,7 +128,8 @@ export async function startMesh(file: string, options: StartMeshOptions = {}): P
     info,
     log: () => log,
     logged,
-    weft: (...rest) => runWeft(rest, { ...env, WEFT_CONTROL_PLANE: new URL(first.controlPlane.http).host }),
+    weft: (...rest) =>
+      runWeft(rest, { ...env, WEFT_CONTROL_PLANE: new URL(first.controlPlane.http).host }, "", program),
     stop: async () => {
       const pids = pidsOf(info());
       await stop();
@@ -131,8 +144,9 @@ export async function runWeft(
   args: readonly string[],
   env: Readonly<Record<string, string | undefined>> = process.env,
   stdin?: string,
+  program = main,
 ): Promise<CommandResult> {
-  const child = spawn(process.execPath, [main, ...args], { env, stdio: ["pipe", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [program, ...args], { env, stdio: ["pipe", "pipe", "pipe"] });
   const output = { stdout: "", stderr: "" };
   for (const name of ["stdout", "stderr"] as const) {
     child[name].setEncoding("utf8").on("data", (text: string) => {
