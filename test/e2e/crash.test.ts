@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { request } from "undici";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { LoadReport } from "../support/load.ts";
@@ -37,28 +39,37 @@ describe("kill -9 under load", () => {
     expect(report.servedBy.get("product-v2")).toBeGreaterThan(0);
   });
 
-  it("of a sidecar costs only what was under way or came before it was back, and it is back in under 3 s (0.3 s on a calm machine)", async () => {
+  it("of a sidecar costs only what was under way or came before it was back, and it is back in 1.5 s where a Node starts in 80 ms", async () => {
     const sidecar = () => mesh.info().sidecars.find(({ name }) => name === "product-v2")!;
-    const before = sidecar().pid!;
-    const running = startLoad({ url: products, concurrency: 8, perSecond: 400 });
-    await running.reached(400);
-    const killedAt = performance.now();
-    process.kill(before, "SIGKILL");
-    await expect.poll(() => isReady(sidecar().admin), { timeout: 20_000, interval: 10 }).toBe(false);
-    await expect.poll(() => isReady(sidecar().admin), { timeout: 20_000, interval: 10 }).toBe(true);
-    const readyMs = performance.now() - killedAt;
-    await running.reached(running.count + 800);
-    const report = await running.stop();
-    const last = report.failures.at(-1);
-    print(
-      "sidecar",
-      report,
-      `ready again after ${Math.round(readyMs)} ms, failures over ${last === undefined ? 0 : last.atMs - report.failures[0]!.atMs} ms`,
-    );
-    expect(sidecar().pid).not.toBe(before);
-    expect(readyMs).toBeLessThan(3000);
-    // Nothing failed once it was back: every failure lies in the gap.
-    if (last !== undefined) expect(last.atMs - report.failures[0]!.atMs).toBeLessThan(readyMs + 250);
+    const slownesses: number[] = [];
+    const times: number[] = [];
+    // The machine may be busy with something else, so each kill is measured beside what an empty Node takes just then, and the median counts.
+    for (let round = 0; round < 3; round++) {
+      const before = sidecar().pid!;
+      const running = startLoad({ url: products, concurrency: 8, perSecond: 400 });
+      await running.reached(400);
+      const startMs = await emptyNodeMs();
+      const killedAt = performance.now();
+      process.kill(before, "SIGKILL");
+      await expect.poll(() => isReady(sidecar().admin), { timeout: 20_000, interval: 10 }).toBe(false);
+      await expect.poll(() => isReady(sidecar().admin), { timeout: 20_000, interval: 10 }).toBe(true);
+      const readyMs = performance.now() - killedAt;
+      slownesses.push(Math.max(1, (startMs + (await emptyNodeMs())) / 2 / 80));
+      times.push(readyMs);
+      await running.reached(running.count + 800);
+      const report = await running.stop();
+      const last = report.failures.at(-1);
+      print(
+        "sidecar",
+        report,
+        `ready again after ${Math.round(readyMs)} ms, failures over ${last === undefined ? 0 : last.atMs - report.failures[0]!.atMs} ms, on a machine ${slownesses.at(-1)!.toFixed(1)} times as slow as a calm one`,
+      );
+      expect(sidecar().pid).not.toBe(before);
+      // Nothing failed once it was back: every failure lies in the gap.
+      if (last !== undefined) expect(last.atMs - report.failures[0]!.atMs).toBeLessThan(readyMs + 250);
+    }
+    const calm = times.map((ms, round) => ms / slownesses[round]!).sort((one, other) => one - other);
+    expect(calm[1]).toBeLessThanOrEqual(1_500);
   });
 
   it("of a sidecar while no control plane answers: it serves from its last good copy", async () => {
@@ -77,6 +88,13 @@ describe("kill -9 under load", () => {
     }
   });
 });
+
+/** ms that a Node without anything to do takes from its start to its end. */
+async function emptyNodeMs(): Promise<number> {
+  const began = performance.now();
+  await once(spawn(process.execPath, ["-e", ""], { stdio: "ignore" }), "exit");
+  return performance.now() - began;
+}
 
 function print(what: string, report: LoadReport, then: string): void {
   console.log(
