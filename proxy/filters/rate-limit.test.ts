@@ -57,6 +57,22 @@ describe("rate limit", () => {
     expect(await textOf(refused.body)).toContain("rate_limited");
   });
 
+  // covers RateLimit rules[].key[].attribute
+  it("tells callers apart by the identity that they proved, and all that proved none share a bucket", async () => {
+    const clock = new FakeClock();
+    const limiter = new Limiter({ ...rule, key: [{ kind: "source-identity" }] }, clock);
+    const from = (spiffeId?: string) => {
+      const exchange = exchangeOf();
+      const peer = { spiffeId } as NonNullable<Exchange["downstream"]["peer"]>;
+      Object.assign(exchange, {
+        downstream: { ...exchange.downstream, ...(spiffeId === undefined ? {} : { peer }) },
+      });
+      return limiter.keyOf(exchange);
+    };
+    const web = "spiffe://cluster.local/ns/shop/sa/web";
+    expect([from(web), from(), from()]).toEqual([web, "", ""]);
+  });
+
   it("answers a gRPC call as gRPC does", async () => {
     const { ask } = sceneOf([{ ...rule, burst: 1 }]);
     const grpc = () => exchangeOf({ method: "POST", headers: ["content-type", "application/grpc"] });
