@@ -194,7 +194,7 @@ export class Http2ClientConnection implements ClientConnection, SessionOwner {
     this.#socket.destroy();
   }
 
-  #end(cause: MeshError | undefined): void {
+  #end(cause: MeshError | undefined, isSilent = false): void {
     this.#phase = "closed";
     this.#deadline.stop();
     this.#session.isClosed = true;
@@ -203,7 +203,8 @@ export class Http2ClientConnection implements ClientConnection, SessionOwner {
     for (const give of this.#unsettled.values()) give(Promise.reject(lost));
     const streams = [...this.#session.streams.values()];
     for (const stream of streams) {
-      if (stream instanceof ClientStream) stream.lost(lost, this.#heardAt);
+      if (stream instanceof ClientStream)
+        stream.lost(lost, isSilent ? Number.POSITIVE_INFINITY : this.#heardAt);
     }
     this.onClose?.();
   }
@@ -223,7 +224,7 @@ export class Http2ClientConnection implements ClientConnection, SessionOwner {
     const now = this.#clock.monotonic();
     const silentMs = now - Math.max(this.#heardAt, this.#idleEndedAt);
     if (this.#awaitsPing && silentMs >= pingTimeoutMs) {
-      this.#end(meshError("upstream_reset", "http2.ping_timeout"));
+      this.#end(meshError("upstream_reset", "http2.ping_timeout"), true);
       this.#socket.destroy();
       return;
     }

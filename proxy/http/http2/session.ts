@@ -398,6 +398,11 @@ export class Session implements FrameHandler {
     this.#owner.streamRemoved(stream);
   }
 
+  /** DATA went out: the peer may say of each frame that there is room again, for the stream and for the connection. */
+  earnIdleFrames(): void {
+    this.#idleFrames.earn(2);
+  }
+
   /** A request was answered completely. */
   earnReset(): void {
     this.#resets.earn(1);

@@ -283,12 +283,10 @@ export abstract class Http2Stream implements BodySink {
       const end = Math.min(octets, start + peer.maxFrameSize);
       const length = end - start;
       output.reserve(frameHeaderOctets + length);
-      const position = output.at;
-      const { bytes } = output;
+      // Noted before, because a long frame may leave at once.
+      this.wrote(output.at);
       output.data(this.id, 0, piece, start, end);
-      this.#flagsBytes = bytes;
-      this.#flagsAt = position + 4;
-      this.#flagsEpoch = output.epoch;
+      this.session.earnIdleFrames();
       start = end;
     }
     this.sendWindow -= octets;
