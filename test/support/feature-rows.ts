@@ -7,6 +7,8 @@ export interface FeatureRow {
   readonly probes?: Readonly<Record<string, string>>;
   /** Tests that show it, for what has no field of its own. */
   readonly tests?: readonly string[];
+  /** Tests that show what the probes ask for. */
+  readonly shownBy?: readonly string[];
   /** Why there is nothing to accept or refuse. */
   readonly note?: string;
 }
@@ -47,6 +49,7 @@ export const featureRows: Readonly<Record<string, readonly FeatureRow[]>> = {
     { feature: "Gateway", fields: ["VirtualService gateways[]", "VirtualService http[].match[].gateways[]"] },
     {
       feature: "Claim of a token",
+      shownBy: ["test/integration/authorization.test.ts"],
       probes: {
         "@request.auth.claims": rule(`{ match: [{ headers: { "@request.auth.claims.a": {} } }], ${toA} }`),
       },
@@ -95,7 +98,19 @@ export const featureRows: Readonly<Record<string, readonly FeatureRow[]>> = {
     },
     { feature: "Retries", fields: ["VirtualService http[].retries"] },
     { feature: "Faults of a rule", fields: ["VirtualService http[].fault"] },
-    { feature: "WebSocket and other upgrades", tests: ["test/integration/proxy.test.ts"] },
+    {
+      feature: "HTTP/2, by prior knowledge and ALPN",
+      fields: [
+        "DestinationRule trafficPolicy.connectionPool.http.h2UpgradePolicy",
+        "DestinationRule trafficPolicy.connectionPool.http.useClientProtocol",
+      ],
+      tests: ["test/conformance/h2spec.test.ts", "test/conformance/http2-threats.test.ts"],
+    },
+    { feature: "gRPC, all four kinds", tests: ["test/integration/grpc.test.ts"] },
+    {
+      feature: "WebSocket and other upgrades",
+      tests: ["test/integration/proxy.test.ts", "test/integration/websocket.test.ts"],
+    },
     {
       feature: "gRPC-Web",
       probes: { "GRPC-WEB": entry("ports: [{ number: 80, name: web, protocol: GRPC-WEB }]") },
@@ -210,6 +225,7 @@ export const featureRows: Readonly<Record<string, readonly FeatureRow[]>> = {
     { feature: "Rate limit over all proxies", fields: ["RateLimit global"] },
     {
       feature: "Authorization elsewhere (ext_authz)",
+      shownBy: ["test/integration/authorization.test.ts"],
       probes: {
         "AuthorizationPolicy CUSTOM":
           "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: { name: probe }\nspec: { action: CUSTOM, provider: { name: a }, rules: [{}] }\n",
