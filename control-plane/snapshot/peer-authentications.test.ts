@@ -41,7 +41,7 @@ function modeOf(lines: readonly string[], labels: Readonly<Record<string, string
 
 describe("the mode of a port", () => {
   const mesh = "istio-system/default STRICT";
-  // covers PeerAuthentication mtls.mode, selector.matchLabels, portLevelMtls.mode, portLevelMtls
+  // covers PeerAuthentication mtls.mode, selector.matchLabels{}, portLevelMtls{}.mode
   it.each([
     ["is permissive when nobody says anything", [], "permissive"],
     ["is the mesh's", [mesh], "strict"],

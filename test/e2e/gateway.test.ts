@@ -117,7 +117,7 @@ describe("a gateway", () => {
     await expect(get("nobody.example.com", {})).rejects.toThrow();
   });
 
-  // covers VirtualService tcp[].match[].port, tcp[].match[].gateways[], tcp[].route[].weight, tcp[].route[].destination.subset, tcp[].route[].destination.port.number
+  // covers VirtualService tcp[].match[].port, tcp[].match[].gateways[], tcp[].route[], tcp[].route[].weight, tcp[].route[].destination.subset, tcp[].route[].destination.port.number
   it("divides TCP connections by weight, and counts them", async () => {
     const answers = await Promise.all(Array.from({ length: 60 }, () => ask("edge3306")));
     expect([...new Set(answers)].sort()).toEqual(["v1", "v2"]);

@@ -120,7 +120,7 @@ describe("faults", () => {
     expect([(await ask("echo-v1")).status, (await ask("echo-v2")).status]).toEqual([418, 418]);
   });
 
-  // covers Fault target.route.virtualService, target.route.rule, callers[].labels, abort.fromHeader, delay.fromHeader
+  // covers Fault target.route.virtualService, target.route.rule, callers[].labels{}, abort.fromHeader, delay.fromHeader
   it("that requests ask for are for the callers that are named, and for nobody else", async () => {
     await route("name: all");
     const wish = { "x-envoy-fault-abort-request": "418", "x-envoy-fault-delay-request": "300" };

@@ -84,7 +84,7 @@ tls:
 });
 
 describe("a Sidecar", () => {
-  // covers Sidecar ingress[].port.number, ingress[].port.protocol, ingress[].bind, ingress[].captureMode, ingress[].defaultEndpoint
+  // covers Sidecar ingress[].port, ingress[].port.number, ingress[].port.protocol, ingress[].bind, ingress[].captureMode, ingress[].defaultEndpoint
   it("opens ports for what comes in, and takes it to the workload", async () => {
     const echo = await startEcho("app");
     stops.push(() => echo.stop());

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { ConnectionOptions, TLSSocket } from "node:tls";
 import { connect } from "node:tls";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { decodeText } from "../../control-plane/resources/decode-text.ts";
 import { certificatesIn } from "../support/certificates.ts";
 import { sceneOfEachTest } from "../support/scene.ts";
 import { onlyPort, resourceYaml, serviceYaml } from "../support/yaml-mesh.ts";
@@ -58,6 +59,40 @@ describe("a gateway's server", () => {
     const port = await gateway(fields);
     for (const [options, outcome] of attempts)
       expect([options, await handshake(port, options)]).toEqual([options, expect.stringContaining(outcome)]);
+  });
+});
+
+describe("a gateway's servers", () => {
+  const server = (more: string, port = "http") =>
+    `- { port: { number: 80, name: ${port}, protocol: HTTP }, hosts: ["*"]${more} }`;
+
+  // covers Gateway servers[].bind
+  it("listen where they are told, everywhere else", async () => {
+    const addresses = async (more: string) => {
+      const route = "hosts: ['*']\ngateways: [edge]\nhttp: [{ directResponse: { status: 200 } }]";
+      const mesh = await meshOf(
+        resourceYaml("Gateway", "edge", `selector: { app: edge }\nservers:\n${server(more)}`),
+        resourceYaml("VirtualService", "all", route),
+      );
+      const { received } = (await mesh.proxy({ kind: "gateway", labels: "app=edge" })).config();
+      return [...received.listener.values()].map(({ value }) => value.address);
+    };
+    expect(await addresses(", bind: 127.0.0.1")).toEqual(["127.0.0.1"]);
+    expect(await addresses("")).toEqual(["0.0.0.0"]);
+  });
+
+  // covers Gateway servers[].name
+  it("have names of their own, if any", () => {
+    const whys = (first: string, second: string) => {
+      const servers = [server(first), server(second, "other")].join("\n");
+      const { problems } = decodeText(
+        resourceYaml("Gateway", "edge", `selector: { app: edge }\nservers:\n${servers}`),
+        "g.yaml",
+      );
+      return problems.map(({ path, why }) => `${path} ${why}`);
+    };
+    expect(whys(", name: a", ", name: b")).toEqual([]);
+    expect(whys(", name: a", ", name: a")).toEqual(['spec.servers[1].name "a" is given twice']);
   });
 });
 

@@ -137,6 +137,7 @@ describe("a gRPC call through two sidecars", () => {
 });
 
 describe("what the mesh itself answers to a gRPC call", () => {
+  // covers VirtualService http[].fault.abort.grpcStatus
   it("is a gRPC error: no such service, nobody there, a time-out, a fault", async () => {
     const { client, sidecar, app, apply } = await startCall();
     const stranger = new GrpcClient(onlyPort(sidecar), "nobody.test");
@@ -153,7 +154,6 @@ describe("what the mesh itself answers to a gRPC call", () => {
     expect((await client.say("wait")).code).toBe(status.UNAVAILABLE);
     await expect.poll(() => app.cancelled).toBe(1);
 
-    // covers VirtualService http[].fault.abort.grpcStatus
     await apply(
       rule(
         "- fault: { abort: { grpcStatus: RESOURCE_EXHAUSTED, percentage: { value: 100 } } }\n  route: [{ destination: { host: echo.test } }]",

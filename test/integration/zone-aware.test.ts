@@ -45,7 +45,7 @@ describe("zoneAwareLbSetting", () => {
     }
   });
 
-  // covers DestinationRule trafficPolicy.loadBalancer.zoneAwareLbSetting.failover[].from, trafficPolicy.loadBalancer.zoneAwareLbSetting.failover[].to
+  // covers DestinationRule trafficPolicy.loadBalancer.zoneAwareLbSetting.failover[], trafficPolicy.loadBalancer.zoneAwareLbSetting.failover[].to
   it("goes to the region that is named when its own has nothing", async () => {
     const setting = "zoneAwareLbSetting: { failover: [{ from: eu, to: ap }] }";
     expect([...(await serve(setting, evenly, ["us-1", "ap-1"])).keys()]).toEqual(["ap-1"]);

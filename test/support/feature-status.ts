@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { decodeText } from "../../control-plane/resources/decode-text.ts";
 import type { FeatureRow } from "./feature-rows.ts";
 import { featureRows } from "./feature-rows.ts";
@@ -46,7 +47,8 @@ export function featurePage(sections: ReadonlyMap<string, readonly FeatureStatus
 }
 
 function statusOf(row: FeatureRow, all: readonly CoveredField[]): FeatureStatus {
-  const problems: string[] = [];
+  const named = [...(row.tests ?? []), ...(row.shownBy ?? [])];
+  const problems = named.flatMap((file) => (existsSync(file) ? [] : [`${row.feature}: there is no ${file}`]));
   const tests = new Set(row.tests);
   const refusals: string[] = [];
   let works = row.tests !== undefined;
@@ -64,6 +66,7 @@ function statusOf(row: FeatureRow, all: readonly CoveredField[]): FeatureStatus 
     if (problem === undefined) works = true;
     else refusals.push(`\`${name}\`: ${problem.why}`);
   }
+  if (works) for (const file of row.shownBy ?? []) tests.add(file);
   if (works && tests.size === 0) problems.push(`${row.feature}: works, and no test shows it`);
   if (!works && refusals.length === 0 && row.note === undefined)
     problems.push(`${row.feature}: neither works nor is refused`);

@@ -39,7 +39,7 @@ const server = z.strictObject({
     targetPort: notYet("Istio gives it no effect either"),
   }),
   hosts: z.array(serverHost).min(1).describe("namespace/host: which VirtualServices may bind."),
-  name: z.string().optional(),
+  name: z.string().optional().describe("For people: nothing goes by it. No two servers have the same."),
   tls: serverTlsField.optional(),
   bind: z
     .string()

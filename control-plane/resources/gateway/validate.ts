@@ -1,4 +1,4 @@
-import type { FieldProblem } from "../field-problem.ts";
+import type { FieldPath, FieldProblem } from "../field-problem.ts";
 import { below } from "../field-problem.ts";
 import { protocolOf } from "../fields/protocol.ts";
 import type { GatewaySpec } from "./schema.ts";
@@ -6,17 +6,16 @@ import { validateServerTls } from "./tls.ts";
 
 export function validateGateway(spec: GatewaySpec): FieldProblem[] {
   const problems: FieldProblem[] = [];
-  const names = new Set<string>();
-  spec.servers.forEach(({ port, tls }, index) => {
-    if (names.has(port.name)) {
-      const path = ["servers", index, "port", "name"];
-      problems.push({
-        path,
-        why: `${JSON.stringify(port.name)} is given twice`,
-        hint: "name each server's port differently",
-      });
-    }
-    names.add(port.name);
+  const portNames = new Set<string>();
+  const serverNames = new Set<string>();
+  const once = (names: Set<string>, name: string, path: FieldPath, hint: string) => {
+    if (names.has(name)) problems.push({ path, why: `${JSON.stringify(name)} is given twice`, hint });
+    names.add(name);
+  };
+  spec.servers.forEach(({ name, port, tls }, index) => {
+    once(portNames, port.name, ["servers", index, "port", "name"], "name each server's port differently");
+    if (name !== undefined)
+      once(serverNames, name, ["servers", index, "name"], "name each server differently, or not at all");
     const protocol = protocolOf(port.protocol) ?? "";
     problems.push(...below(["servers", index], validateServerTls(protocol, tls)));
   });
