@@ -12,5 +12,6 @@ export const verbs: Readonly<Record<string, () => Promise<Command>>> = {
   get: async () => (await import("./get.ts")).getCommand(),
   status: async () => (await import("./status.ts")).statusCommand(),
   validate: async () => (await import("./validate.ts")).validateCommand(),
+  convert: async () => (await import("./convert.ts")).convertCommand(),
   explain: async () => (await import("./explain.ts")).explainCommand(),
 };

@@ -7,6 +7,9 @@ import { defaultNamespace } from "./metadata.ts";
 import { maxDepth } from "./plain-object.ts";
 import { recognize } from "./recognize.ts";
 import type { Kind, Resource, ResourceKey } from "./resource.ts";
+import { convertRetired } from "./retired/convert.ts";
+import type { RetiredObject } from "./retired/retired-object.ts";
+import { readRetired } from "./retired/retired-object.ts";
 import { splitDocuments } from "./split-documents.ts";
 import type { YamlDocument } from "./yaml.ts";
 import { parseYaml } from "./yaml.ts";
@@ -22,8 +25,17 @@ export interface DecodedText {
    * Which resources the refused documents were meant to be, as far as that can be read: their last good version should stay.
    */
   readonly refused: readonly ResourceKey[];
+  /** Objects of kinds that Istio took away, whose successors are among the resources. */
+  readonly retired: readonly RetiredDocument[];
   /** True when a refused document did not even say which resource it is. */
   readonly hasUnnamed: boolean;
+}
+
+/** An object of a retired kind and where it stands. */
+export interface RetiredDocument {
+  readonly object: RetiredObject;
+  readonly successor: string;
+  locate(path: FieldPath): FilePosition;
 }
 
 export interface Skipped {
@@ -93,7 +105,33 @@ export function* decodeInSteps(
     collect(collected, document);
     yield;
   }
+  if (collected.retired.length > 0) readRetiredDocuments(collected, now);
   return collected;
+}
+
+/** Puts the successors of retired objects in their place. Those of one file are read together, because they refer to each other. */
+function readRetiredDocuments(collected: Collected, now: number): void {
+  const { objects, problems } = convertRetired(collected.retired.map(({ object }) => object));
+  const documentOf = (object: RetiredObject) =>
+    collected.retired.find((document) => document.object === object)!;
+  for (const { object, successor, locate } of collected.retired) {
+    const why = `${object.kind} was retired; it is read as ${successor}`;
+    const hint = "weft convert writes what it is read as";
+    collected.problems.push({ path: "kind", why, hint, severity: "warning", at: locate(["kind"]) });
+  }
+  for (const { from, path, meant: _, ...rest } of problems) {
+    const at = documentOf(from).locate(["spec", ...path]);
+    collected.problems.push({ path: formatFieldPath(["spec", ...path]), ...rest, at });
+    // A policy that is read in part would let in, or keep out, whom its author did not mean.
+    if (rest.severity !== "warning") collected.hasUnnamed = true;
+  }
+  const isBroken = new Set(problems.filter(({ severity }) => severity !== "warning").map(({ from }) => from));
+  for (const { object, from } of objects) {
+    if (isBroken.has(from)) continue;
+    const result = decodeObject(object, { now, locate: () => documentOf(from).locate([]) });
+    if (result.ok) collected.resources.push(result.value);
+    else collected.problems.push(...result.problems);
+  }
 }
 
 interface Collected {
@@ -101,11 +139,12 @@ interface Collected {
   readonly problems: Problem[];
   readonly skipped: Skipped[];
   readonly refused: ResourceKey[];
+  readonly retired: RetiredDocument[];
   hasUnnamed: boolean;
 }
 
 function emptyCollection(): Collected {
-  return { resources: [], problems: [], skipped: [], refused: [], hasUnnamed: false };
+  return { resources: [], problems: [], skipped: [], refused: [], retired: [], hasUnnamed: false };
 }
 
 function decodePart(
@@ -130,6 +169,7 @@ function collect(into: Collected, part: DecodedText): void {
   for (const problem of part.problems) into.problems.push(problem);
   for (const skipped of part.skipped) into.skipped.push(skipped);
   for (const key of part.refused) into.refused.push(key);
+  for (const document of part.retired) into.retired.push(document);
   into.hasUnnamed ||= part.hasUnnamed;
 }
 
@@ -155,6 +195,8 @@ function readObject(
   now: number,
   collected: Collected,
 ): void {
+  const locate = (path: FieldPath) =>
+    path.length + base.length === 0 ? document.start : document.locate([...base, ...path]);
   if (isRecord(value)) {
     const recognized = recognize(value);
     if (recognized.as === "foreign") {
@@ -164,9 +206,12 @@ function readObject(
       });
       return;
     }
+    const object = recognized.as === "retired" ? readRetired(value) : undefined;
+    if (recognized.as === "retired" && object !== undefined) {
+      collected.retired.push({ object, successor: recognized.successor, locate });
+      return;
+    }
   }
-  const locate = (path: FieldPath) =>
-    path.length + base.length === 0 ? document.start : document.locate([...base, ...path]);
   const result = decodeObject(value, { now, locate });
   if (result.ok) {
     collected.resources.push(result.value);
@@ -211,6 +256,7 @@ function refuseAll(at: FilePosition, why: string, hint: string): DecodedText {
     problems: [{ path: "", why, hint, at }],
     skipped: [],
     refused: [],
+    retired: [],
     hasUnnamed: true,
   };
 }

@@ -38,6 +38,10 @@ export function decodeObject(object: unknown, context: DecodeContext): DecodeRes
   const recognized = recognize(object as Record<string, unknown>);
   if (recognized.as === "mistake") return failed([place(recognized.problem, context)]);
   if (recognized.as === "foreign") return failed([place({ path: [], why: recognized.why }, context)]);
+  if (recognized.as === "retired") {
+    const why = `was retired; its successor is ${recognized.successor}`;
+    return failed([place({ path: ["kind"], why, hint: "weft convert FILE writes it" }, context)]);
+  }
   return decodeKind(recognized.definition, object as Record<string, unknown>, context);
 }
 

@@ -2,16 +2,21 @@ import { closestName } from "../../common/base/closest.ts";
 import type { FieldProblem } from "./field-problem.ts";
 import { kindDefinitions, kindsOfLater } from "./index.ts";
 import type { KindDefinition } from "./kind.ts";
+import { successorOf } from "./retired/retired-object.ts";
 
 /** What an object says it is: one of ours, someone else's business, or a mistake. */
 export type Recognized =
   | { readonly as: "kind"; readonly definition: KindDefinition }
   | { readonly as: "foreign"; readonly why: string }
+  /** Of a kind that Istio took away; the text it stands in is read with its successors in its place. */
+  | { readonly as: "retired"; readonly successor: string }
   | { readonly as: "mistake"; readonly problem: FieldProblem };
 
 /** Decides by apiVersion and kind alone. */
 export function recognize(object: Readonly<Record<string, unknown>>): Recognized {
   const { apiVersion, kind } = object;
+  const successor = successorOf(object);
+  if (successor !== undefined) return { as: "retired", successor };
   if (apiVersion === undefined && kind === undefined) {
     return { as: "foreign", why: "it has neither apiVersion nor kind" };
   }
