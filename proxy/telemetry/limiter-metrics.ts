@@ -33,7 +33,7 @@ export function limiterMetrics(registry: MetricRegistry, limiters: Iterable<Limi
     samples: () =>
       Array.from(limiters, ({ rule, keys }) => ({ suffix: "", labels: { limit: rule.name }, value: keys })),
   });
-  const ofShared = (name: string, help: string, valueOf: (limiter: LimiterView) => number) =>
+  const ofShared = (name: string, help: string, read: (limiter: LimiterView) => number) =>
     registry.family({
       name,
       help,
@@ -42,7 +42,7 @@ export function limiterMetrics(registry: MetricRegistry, limiters: Iterable<Limi
         Array.from(limiters).flatMap((limiter) =>
           limiter.isLeased === undefined
             ? []
-            : [{ suffix: "", labels: { limit: limiter.rule.name }, value: valueOf(limiter) }],
+            : [{ suffix: "", labels: { limit: limiter.rule.name }, value: read(limiter) }],
         ),
     });
   ofShared(
