@@ -44,7 +44,7 @@ export class Http2Peer {
   }
 
   write(bytes: Buffer): void {
-    if (!this.socket.destroyed) this.socket.write(bytes);
+    if (!this.socket.destroyed && !this.socket.writableEnded) this.socket.write(bytes);
   }
 
   frame(type: number, flags: number, id: number, payload: Uint8Array = new Uint8Array(0)): void {

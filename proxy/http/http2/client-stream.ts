@@ -35,8 +35,7 @@ export class ClientStream extends Http2Stream {
   #reject: ((cause: MeshError) => void) | undefined = undefined;
   #webSocketKey: string | undefined = undefined;
   #interim = 0;
-  /** The final head has come. */
-  #hasHead = false;
+  override awaitsHead = true;
 
   /** `now`: monotonic ms. */
   constructor(id: number, session: Session, exchange: Exchange, now: number) {
@@ -75,7 +74,7 @@ export class ClientStream extends Http2Stream {
   protected touched(): void {}
 
   headersRead(block: FieldBlock, endsStream: boolean): void {
-    if (this.#hasHead) {
+    if (!this.awaitsHead) {
       this.readTrailers(block, endsStream);
       return;
     }
@@ -87,7 +86,7 @@ export class ClientStream extends Http2Stream {
       this.#exchange.inform(status, new HeaderList(head.fields));
       return;
     }
-    this.#hasHead = true;
+    this.awaitsHead = false;
     const headers = new HeaderList(head.fields);
     const isBodiless = this.#toHead || status === 204 || status === 304;
     if (endsStream && !isBodiless && head.contentLength > 0)
@@ -139,7 +138,7 @@ export class ClientStream extends Http2Stream {
   // --- endings ---
 
   resetByPeer(code: number): void {
-    if (code === ErrorCode.refusedStream && !this.#hasHead)
+    if (code === ErrorCode.refusedStream && this.awaitsHead)
       this.#end(meshError("reset_before_request", "http2.refused_stream"));
     else this.#end(meshError("upstream_reset", `http2.reset_${errorName(code)}`));
   }
@@ -153,7 +152,7 @@ export class ClientStream extends Http2Stream {
   lost(cause: MeshError, heardAt: number): void {
     const { method, body } = this.#exchange;
     const isHarmless =
-      !this.#hasHead &&
+      this.awaitsHead &&
       this.id > 1 &&
       heardAt < this.#startedAt &&
       body.length === 0 &&

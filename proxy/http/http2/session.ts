@@ -204,7 +204,9 @@ export class Session implements FrameHandler {
     if (this.#dataIsEmpty && !this.#dataEnds) this.#spendIdleFrame();
     if (length > this.#receiveWindow)
       throw new Http2Error(ErrorCode.flowControlError, "http2.connection_window_exceeded");
-    if (stream !== undefined && !stream.isRemoteClosed) this.#dataStream = stream;
+    if (stream?.awaitsHead)
+      this.#streamFailed(new Http2Error(ErrorCode.protocolError, "http2.data_before_head", streamId));
+    else if (stream !== undefined && !stream.isRemoteClosed) this.#dataStream = stream;
     else if (stream === undefined && !this.#owner.isKnown(streamId))
       throw protocolError("data_on_idle_stream");
     else if (!this.#ourResets.has(streamId)) {

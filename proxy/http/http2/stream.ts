@@ -23,6 +23,8 @@ export abstract class Http2Stream implements BodySink {
   // --- what comes in ---
   /** END_STREAM has come. */
   isRemoteClosed = false;
+  /** The head of what comes in has not come: no body may. */
+  awaitsHead = false;
   /** Body octets received. */
   octetsReceived = 0;
   protected incoming: Body | undefined = undefined;
