@@ -6,6 +6,7 @@ import type { Result } from "../common/base/result.ts";
 import { CliError, invalidInput, wrongUse } from "./cli-error.ts";
 import { readCliConfig } from "./config.ts";
 import { generateResources } from "./local-mesh/generate-resources.ts";
+import { makeJoinTokens } from "./local-mesh/join-tokens.ts";
 import { Launcher } from "./local-mesh/launcher.ts";
 import { parseMeshFile } from "./local-mesh/mesh-file.ts";
 import { MeshFolder } from "./local-mesh/mesh-folder.ts";
@@ -65,6 +66,7 @@ async function up(file: string, options: UpOptions): Promise<void> {
 
   const here = dirname(resolve(file));
   folder.prepare(generateResources(mesh, plan), options.fresh, mesh.meshConfig);
+  folder.writeTokens(makeJoinTokens(plan));
   const launcher = new Launcher({
     mesh,
     plan,

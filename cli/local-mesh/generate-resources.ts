@@ -37,7 +37,12 @@ export function generateResources(mesh: LocalMesh, plan: PortPlan): ReadonlyMap<
             spec: {
               address: "127.0.0.1",
               ports: { [workload.service.protocol]: inbound },
-              labels: { ...workload.labels, [serviceLabel]: workload.service.name },
+              labels: {
+                ...workload.labels,
+                [serviceLabel]: workload.service.name,
+                // Its sidecar has an identity, so callers use mutual TLS.
+                "security.istio.io/tlsMode": "istio",
+              },
               serviceAccount: workload.serviceAccount,
             },
           },

@@ -162,7 +162,12 @@ export class Launcher {
       pid: process.pid,
       portBase: plan.base,
       isReady: this.#isReady,
-      controlPlane: { ...pidOf(this.#controlPlane), xds: `127.0.0.1:${plan.xds}`, http: url(plan.http) },
+      controlPlane: {
+        ...pidOf(this.#controlPlane),
+        xds: `127.0.0.1:${plan.xds}`,
+        secureXds: `127.0.0.1:${plan.secureXds}`,
+        http: url(plan.http),
+      },
       gateways: plan.gateways.map(({ gateway, admin, servers }, index) => ({
         name: gateway.name,
         ...pidOf(this.#gateways[index]),

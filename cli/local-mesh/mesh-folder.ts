@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import type { JoinTokens } from "./join-tokens.ts";
 import type { LocalMesh } from "./mesh-file.ts";
 import type { PortPlan } from "./port-plan.ts";
 import { defaultPortBase } from "./port-plan.ts";
@@ -12,7 +13,12 @@ export interface MeshInfo {
   readonly portBase: number;
   /** True once every part was ready. */
   readonly isReady: boolean;
-  readonly controlPlane: { readonly pid?: number; readonly xds: string; readonly http: string };
+  readonly controlPlane: {
+    readonly pid?: number;
+    readonly xds: string;
+    readonly secureXds: string;
+    readonly http: string;
+  };
   readonly gateways: readonly GatewayInfo[];
   readonly sidecars: readonly SidecarInfo[];
   readonly workloads: readonly WorkloadInfo[];
@@ -49,6 +55,10 @@ export class MeshFolder {
   readonly generated: string;
   readonly controlPlane: string;
   readonly compileCache: string;
+  /** What the control plane knows of the proxies' tokens. */
+  readonly joinTokens: string;
+  /** By which proxies know the control plane; written by it. */
+  readonly rootCertificate: string;
   /** The mesh file's meshConfig, for the control plane. */
   readonly meshConfig: string;
   readonly #info: string;
@@ -58,12 +68,29 @@ export class MeshFolder {
     this.generated = join(this.path, "generated");
     this.controlPlane = join(this.path, "control-plane");
     this.compileCache = join(state, "compile-cache");
+    this.joinTokens = join(this.path, "tokens", "owners.json");
+    this.rootCertificate = join(this.controlPlane, "ca", "root-cert.pem");
     this.meshConfig = join(this.path, "mesh-config.json");
     this.#info = join(this.path, "mesh.json");
   }
 
   proxy(name: string): string {
     return join(this.path, "proxies", name);
+  }
+
+  /** The file of a proxy's join token. */
+  token(name: string): string {
+    return join(this.path, "tokens", `${name}.token`);
+  }
+
+  /** Writes the tokens of a run, each for its owner's eyes only. */
+  writeTokens({ tokens, owners }: JoinTokens): void {
+    const folder = dirname(this.joinTokens);
+    rmSync(folder, { recursive: true, force: true });
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const secret = { mode: 0o600 };
+    for (const [name, token] of tokens) writeFileSync(this.token(name), `${token}\n`, secret);
+    writeFileSync(this.joinTokens, `${JSON.stringify(owners, undefined, 2)}\n`, secret);
   }
 
   /** Writes the generated resources anew. `fresh` also forgets what earlier runs applied and remembered. */

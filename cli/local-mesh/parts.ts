@@ -23,6 +23,7 @@ export function controlPlaneSpec(input: PartsInput): ProcessSpec {
     "control-plane",
     ...configs.flatMap((path) => ["--config", path]),
     ...["--xds", local(plan.xds), "--http", local(plan.http), "--state", folder.controlPlane],
+    ...["--secure-xds", local(plan.secureXds), "--join-tokens", folder.joinTokens],
     ...["--mesh-config", folder.meshConfig],
     ...["--mesh-config", folder.meshConfig],
   ]);
@@ -96,7 +97,8 @@ function proxyOptions(
   return [
     ...["--name", name, "--namespace", identity.namespace, "--service-account", identity.serviceAccount],
     ...(labels.length === 0 ? [] : ["--labels", labels.join(",")]),
-    ...["--control-plane", local(input.plan.xds), "--admin", local(admin)],
+    ...["--control-plane", local(input.plan.secureXds), "--admin", local(admin)],
+    ...["--token", input.folder.token(name), "--root-cert", input.folder.rootCertificate],
     ...["--state", input.folder.proxy(name), "--access-log", identity.accessLog],
     ...(input.env.WEFT_LOG_FORMAT === undefined ? ["--log-format", "text"] : []),
     // That a proxy became ready is said by the launcher; what is left to hear from it is what went wrong.

@@ -121,7 +121,7 @@ describe("generateResources", () => {
           spec: expect.objectContaining({
             address: "127.0.0.1",
             ports: { http: port },
-            labels: { app: service, "weft.dev/service": service },
+            labels: { app: service, "weft.dev/service": service, "security.istio.io/tlsMode": "istio" },
           }),
         }),
       ),

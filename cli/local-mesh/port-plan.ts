@@ -4,13 +4,15 @@ import { failed, ok } from "../../common/base/result.ts";
 import type { LocalMesh, MeshGateway, MeshWorkload } from "./mesh-file.ts";
 import { instanceNames } from "./mesh-file.ts";
 
-/** The base when none is asked for: it gives the control plane its well-known ports 15010 and 15014. */
+/** The base when none is asked for: it gives the control plane its well-known ports 15010, 15012 and 15014. */
 export const defaultPortBase = 15000;
 
 /** Which part of a local mesh listens where; all on loopback. */
 export interface PortPlan {
   readonly base: number;
   readonly xds: number;
+  /** xDS and certificates, with TLS. */
+  readonly secureXds: number;
   readonly http: number;
   readonly gateways: readonly GatewayPorts[];
   readonly instances: readonly InstancePorts[];
@@ -45,7 +47,7 @@ const sidecarOffset = 100;
 const portsPerSidecar = 10;
 
 /**
- * Lays the ports out from `base`: +10 xDS, +14 HTTP API, +20… gateway admins, and ten for each sidecar from +100 (+0 admin,
+ * Lays the ports out from `base`: +10 xDS, +12 xDS with TLS, +14 HTTP API, +20… gateway admins, and ten for each sidecar from +100 (+0 admin,
  * +1 outbound, +6 inbound, +8 the app), so the last digit says what 15000, 15001 and 15006 say in a pod. Ports that the
  * file names are kept with the default base, and move to +40… with any other, so that two meshes never meet.
  */
@@ -74,7 +76,7 @@ export function planPorts(mesh: LocalMesh, base: number = defaultPortBase): Resu
         app: isFixed ? listen : first + 8,
       };
     });
-  const plan = { base, xds: base + 10, http: base + 14, gateways, instances };
+  const plan = { base, xds: base + 10, secureXds: base + 12, http: base + 14, gateways, instances };
   const problems = checkPlan(plan);
   return problems.length > 0 ? failed(problems) : ok(plan);
 }
@@ -83,6 +85,7 @@ export function planPorts(mesh: LocalMesh, base: number = defaultPortBase): Resu
 export function plannedPorts(plan: PortPlan): readonly PlannedPort[] {
   return [
     { port: plan.xds, owner: "the control plane's xDS port" },
+    { port: plan.secureXds, owner: "the control plane's xDS port with TLS" },
     { port: plan.http, owner: "the control plane's HTTP API" },
     ...plan.gateways.flatMap(({ gateway, admin, servers }) => [
       { port: admin, owner: `gateway ${gateway.name}'s admin port` },

@@ -1,5 +1,5 @@
-import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
+import { joinTokenSum } from "../../common/identity/join-token.ts";
 import { isIdentityName } from "../../common/identity/spiffe.ts";
 import type { TokenOwner, TokenVerifier } from "./caller.ts";
 
@@ -28,11 +28,6 @@ export function joinTokenVerifier(file: string): TokenVerifier {
       return known.get(joinTokenSum(token));
     },
   };
-}
-
-/** What the file holds in place of a token. */
-export function joinTokenSum(token: string): string {
-  return createHash("sha256").update(token).digest("hex");
 }
 
 /** `{ "<sum>": { "namespace": …, "serviceAccount": … } }` */

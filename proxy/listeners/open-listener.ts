@@ -421,6 +421,8 @@ export class OpenListener {
     };
     const options = { settings, clock, downstream, onRejected };
     const http: HttpServerConnection = serveHttp(socket, options, answer, secured?.alpnProtocol);
+    // Whoever looked at the first bytes has paused it.
+    if (secured === undefined && socket.isPaused()) socket.resume();
     this.#connections.set(downstream, { http, live });
     http.onClose = () => {
       this.#connections.delete(downstream);

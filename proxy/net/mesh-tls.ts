@@ -35,13 +35,19 @@ export function clientOf(socket: TLSSocket, { identity }: ServerTls, now: number
   return { ok: false, why };
 }
 
-/** Who the server of a finished handshake is, or why it is not spoken to. */
-export function serverOf(socket: TLSSocket, { subjectAltNames }: ClientTls, now: number): ReadIdentity {
+/** `expiresAt`: of its certificate, wall clock ms. */
+export type VerifiedServer =
+  | { readonly ok: true; readonly peer: PeerIdentity; readonly expiresAt: number }
+  | { readonly ok: false; readonly why: string };
+
+/** Who the server of a finished, full handshake is, or why it is not spoken to. */
+export function serverOf(socket: TLSSocket, { subjectAltNames }: ClientTls, now: number): VerifiedServer {
   const certificate = socket.getPeerX509Certificate();
   if (certificate === undefined) return { ok: false, why: "the server showed no certificate" };
   const read = readIdentity(certificate, now);
   if (!read.ok) return { ok: false, why: `the server's certificate ${read.why}` };
-  if (subjectAltNames.length === 0 || subjectAltNames.includes(read.peer.spiffeId)) return read;
+  if (subjectAltNames.length === 0 || subjectAltNames.includes(read.peer.spiffeId))
+    return { ...read, expiresAt: certificate.validToDate.getTime() };
   return { ok: false, why: `the server is ${read.peer.spiffeId} and none of ${subjectAltNames.join(", ")}` };
 }
 

@@ -9,6 +9,7 @@ import type { ConnectTarget } from "./connect.ts";
 import { connect } from "./connect.ts";
 import type { IdentitySource } from "./identity-source.ts";
 import { MeshSessions } from "./mesh-sessions.ts";
+import type { VerifiedServer } from "./mesh-tls.ts";
 import { HandshakeCounts, meshMaterial, meshProtocol, notePeer, serverOf } from "./mesh-tls.ts";
 import { readTlsFiles } from "./tls-files.ts";
 
@@ -57,7 +58,7 @@ export class TlsClient {
     return this.#handshake(socket, tls, context, tls.sni ?? name, leftMs, protocols);
   }
 
-  /** With a ticket of an earlier connection where there is one. Who the server is, is looked at each time. */
+  /** With a ticket of an earlier connection where there is one, which only who was verified then can use. */
   async #meshHandshake(
     raw: Socket,
     { host, port }: ConnectTarget,
@@ -68,7 +69,7 @@ export class TlsClient {
     protocols: readonly string[],
   ): Promise<TLSSocket> {
     const key = `${host} ${port} ${tls.sni ?? ""} ${tls.subjectAltNames.join(" ")}`;
-    const session = this.#sessions.ticketOf(key);
+    const kept = this.#sessions.find(key, this.#clock.now());
     const offered = [meshProtocol, ...protocols];
     const socket = await this.#handshake(
       raw,
@@ -77,13 +78,16 @@ export class TlsClient {
       tls.sni ?? name,
       timeoutMs,
       offered,
-      session,
+      kept?.ticket,
     ).catch((cause: unknown) => {
       this.#sessions.forget(key);
       this.counts.failed += 1;
       throw cause;
     });
-    const server = serverOf(socket, tls, this.#clock.now());
+    const isResumed = socket.isSessionReused() && kept !== undefined;
+    const server: VerifiedServer = isResumed
+      ? { ok: true, peer: kept.peer, expiresAt: kept.expiresAt }
+      : serverOf(socket, tls, this.#clock.now());
     if (!server.ok) {
       socket.on("error", () => {});
       socket.destroy();
@@ -91,9 +95,10 @@ export class TlsClient {
       this.counts.failed += 1;
       throw meshError("connect_failed", "tls_certificate_refused", new Error(server.why));
     }
-    this.counts.note(socket.isSessionReused());
-    socket.on("session", (ticket) => this.#sessions.keep(key, ticket, context));
-    notePeer(socket, server.peer);
+    this.counts.note(isResumed);
+    const { peer, expiresAt } = server;
+    socket.on("session", (ticket) => this.#sessions.keep(key, { ticket, peer, expiresAt }, context));
+    notePeer(socket, peer);
     return socket;
   }
 

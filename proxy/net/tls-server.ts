@@ -134,6 +134,8 @@ export class TlsServer {
   async refresh(): Promise<void> {
     try {
       const { identity, clock } = this.#parts;
+      // The first certificate is on its way, and tells of itself.
+      if (this.tls.identity && identity !== undefined && identity.current === undefined) return;
       const material = this.tls.identity
         ? meshMaterial(identity, clock.now())
         : await readServerFiles(this.tls, this.#parts.secretsDirectory);
