@@ -119,7 +119,7 @@ describe("whatever frames come", () => {
             try {
               const { body } = await client.send(plainExchange({ body: Body.empty() }));
               await new Promise<void>((resolve) =>
-                body.pipe({ data: () => true, end: resolve, fail: () => resolve() }),
+                body.pipe({ data: () => true, end: () => resolve(), fail: () => resolve() }),
               );
             } catch {
               // Refused in whatever way.
@@ -128,7 +128,9 @@ describe("whatever frames come", () => {
         );
         const timer = Promise.withResolvers<string>();
         const cancel = systemClock.after(5_000, () => timer.resolve("still waits"));
-        expect(await Promise.race([settled.then(() => "settled"), timer.promise]), String(crashes[0])).toBe("settled");
+        expect(await Promise.race([settled.then(() => "settled"), timer.promise]), String(crashes[0])).toBe(
+          "settled",
+        );
         cancel();
         client.destroy();
         upstream.close();

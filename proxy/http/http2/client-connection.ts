@@ -36,12 +36,12 @@ export class Http2ClientConnection implements ClientConnection, SessionOwner {
   /** Upgrades wait for the server's word on whether it takes them. */
   readonly #unsettled = new Map<Exchange, (answer: Promise<Response>) => void>();
 
-  constructor(socket: Socket, clock: Clock, settings: Http2ClientSettings) {
+  constructor(socket: Socket, clock: Clock, settings: Http2ClientSettings, carriesHttp1: boolean) {
     this.#socket = socket;
     this.#clock = clock;
     this.#settings = settings;
     const limits = { maxOctets: settings.maxHeaderBytes, maxFields: settings.maxHeaderCount };
-    this.#session = new Session(socket, this, clock, limits, true);
+    this.#session = new Session(socket, this, clock, limits, true, carriesHttp1);
     this.#heardAt = clock.monotonic();
     this.#deadline = new Deadline(clock, () => this.#wake());
     if (socket.destroyed) {
@@ -90,7 +90,7 @@ export class Http2ClientConnection implements ClientConnection, SessionOwner {
     const now = this.#clock.monotonic();
     const stream = new ClientStream(id, session, exchange, now);
     if (session.streams.size === 0) this.#watch(now);
-    session.streams.set(id, stream);
+    session.streams.add(stream);
     return stream.start();
   }
 
@@ -152,7 +152,7 @@ export class Http2ClientConnection implements ClientConnection, SessionOwner {
   goawayRead(lastStreamId: number, code: number): void {
     if (this.#phase === "closed") return;
     this.#phase = "leaving";
-    for (const stream of [...this.#session.streams.values()]) {
+    for (const stream of this.#session.streams.all()) {
       // RFC 9113 6.8: the server has not looked at these and never will.
       if (stream.id > lastStreamId)
         stream.broken(meshError("reset_before_request", `http2.goaway_${errorName(code)}`));
@@ -201,7 +201,7 @@ export class Http2ClientConnection implements ClientConnection, SessionOwner {
     this.#session.output.close();
     const lost = cause ?? meshError("upstream_reset", "connection_closed");
     for (const give of this.#unsettled.values()) give(Promise.reject(lost));
-    const streams = [...this.#session.streams.values()];
+    const streams = this.#session.streams.all();
     for (const stream of streams) {
       if (stream instanceof ClientStream)
         stream.lost(lost, isSilent ? Number.POSITIVE_INFINITY : this.#heardAt);

@@ -100,7 +100,7 @@ export class ClientStream extends Http2Stream {
     const resolve = this.#resolve!;
     this.#resolve = undefined;
     this.#reject = undefined;
-    resolve({ status: isAgreed ? 101 : status, reason: "", headers, body });
+    resolve({ status: isAgreed ? 101 : status, reason: head.reason, headers, body });
     if (endsStream) this.endIncoming(undefined);
     if (isAgreed && !this.isGone) this.send(this.#exchange.body);
   }

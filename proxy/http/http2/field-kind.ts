@@ -24,6 +24,8 @@ export const FieldKind = Object.freeze({
   /** Taken away: it means something else to an HTTP/1.1 server. */
   dropped: 14,
   expect: 15,
+  /** `:reason`: the phrase of an HTTP/1.1 answer, on connections that carry HTTP/1.1 as it is. */
+  reason: 16,
 });
 
 const special: ReadonlyMap<string, number> = new Map<string, number>([
@@ -53,6 +55,12 @@ const unsafeValue = /[^\t\x20-\x7e\x80-\xff]|^[ \t]|[ \t]$/;
 export function fieldKind(name: string, value: string): number {
   if (unsafeValue.test(value)) return FieldKind.invalid;
   return nameKind(name);
+}
+
+/** As `fieldKind`, where names keep the case that HTTP/1.1 gave them. */
+export function keptFieldKind(name: string, value: string): number {
+  if (unsafeValue.test(value)) return FieldKind.invalid;
+  return name === ":reason" ? FieldKind.reason : nameKind(name.toLowerCase());
 }
 
 /** Judges by the name alone: for a value that is known to be sound. */

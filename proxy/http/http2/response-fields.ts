@@ -8,6 +8,8 @@ import type { FieldBlock } from "./hpack/decoder.ts";
 /** A checked response head. */
 export interface ResponseFields {
   readonly status: number;
+  /** "" where the server has no say in it, as in HTTP/2. */
+  readonly reason: string;
   /** Raw name/value pairs, ours to change. */
   readonly fields: string[];
   /** -1 when the server does not say. */
@@ -21,6 +23,7 @@ export function readResponse(block: FieldBlock, streamId: number): ResponseField
   if (block.isTooLarge) throw malformed("headers_too_large");
   const fields: string[] = [];
   let status = 0;
+  let reason = "";
   let contentLength = -1;
   for (let i = 0; i < kinds.length; i++) {
     const name = raw[2 * i]!;
@@ -30,6 +33,10 @@ export function readResponse(block: FieldBlock, streamId: number): ResponseField
         if (status !== 0 || fields.length > 0) throw malformed("invalid_status");
         status = statusOf(value);
         if (status === 0) throw malformed("invalid_status");
+        continue;
+      case FieldKind.reason:
+        if (breaksReason.test(value)) throw malformed("invalid_reason");
+        reason = value;
         continue;
       case FieldKind.method:
       case FieldKind.scheme:
@@ -54,8 +61,10 @@ export function readResponse(block: FieldBlock, streamId: number): ResponseField
     fields.push(name, value);
   }
   if (status === 0) throw malformed("missing_status");
-  return { status, fields, contentLength };
+  return { status, reason, fields, contentLength };
 }
+
+const breaksReason = /[^\t\x20-\x7e\x80-\xff]/;
 
 /** Three digits; 101 does not exist in HTTP/2 (RFC 9113 8.6). 0 for anything else. */
 function statusOf(value: string): number {
@@ -73,10 +82,10 @@ export function readTrailers(block: FieldBlock, streamId: number): HeaderList | 
     const kind = kinds[i]!;
     if (kind >= FieldKind.method && kind <= FieldKind.unknownPseudo)
       throw malformed("pseudo_header_in_trailers");
-    if (kind === FieldKind.invalid) throw malformed("invalid_trailer");
+    if (kind === FieldKind.invalid || kind === FieldKind.reason) throw malformed("invalid_trailer");
     if (kind === FieldKind.connectionSpecific) throw malformed("connection_specific_header");
     const name = raw[2 * i]!;
-    if (kind === FieldKind.dropped || !mayTrail(name)) continue;
+    if (kind === FieldKind.dropped || !mayTrail(name.toLowerCase())) continue;
     trailers ??= new HeaderList();
     trailers.raw.push(name, raw[2 * i + 1]!);
   }

@@ -40,13 +40,13 @@ export class Http2ServerConnection implements HttpServerConnection, SessionOwner
   #idleSince: number;
   #cancelTimer: CancelTimer | undefined = undefined;
 
-  constructor(socket: Socket, options: HttpServerOptions, service: Service) {
+  constructor(socket: Socket, options: HttpServerOptions, service: Service, carriesHttp1: boolean) {
     const { settings, clock } = options;
     this.#socket = socket;
     this.#options = options;
     this.#service = service;
     const limits = { maxOctets: settings.maxHeaderBytes, maxFields: settings.maxHeaderCount };
-    this.#session = new Session(socket, this, clock, limits, false);
+    this.#session = new Session(socket, this, clock, limits, false, carriesHttp1);
     this.#deadline = new Deadline(clock, () => this.#expire());
     this.#idleSince = clock.monotonic();
     this.#partialSince = this.#idleSince;
@@ -127,7 +127,7 @@ export class Http2ServerConnection implements HttpServerConnection, SessionOwner
       throw new Http2Error(ErrorCode.refusedStream, "http2.too_many_streams", streamId);
     let request: RequestFields | MeshError;
     try {
-      request = readRequest(block, settings, streamId);
+      request = readRequest(block, settings, streamId, session.carriesHttp1);
     } catch (thrown) {
       if (!(thrown instanceof MeshErrorClass)) {
         if (thrown instanceof Http2Error) this.#noteViolation(thrown, block);
@@ -147,14 +147,14 @@ export class Http2ServerConnection implements HttpServerConnection, SessionOwner
     if (request instanceof MeshErrorClass) {
       const line = { ...refusedLine(block), ...emptyRequest };
       const stream = new ServerStream(streamId, session, this.#options, line, endsStream, now);
-      session.streams.set(streamId, stream);
+      session.streams.add(stream);
       const { onRejected } = this.#options;
       if (onRejected !== undefined) stream.exchange.onFinish(onRejected);
       stream.reject(request);
       return;
     }
     const stream = new ServerStream(streamId, session, this.#options, request, endsStream, now);
-    session.streams.set(streamId, stream);
+    session.streams.add(stream);
     stream.answer(this.#service);
   }
 
@@ -226,7 +226,7 @@ export class Http2ServerConnection implements HttpServerConnection, SessionOwner
   }
 
   #breakStreams(cause: MeshError): void {
-    for (const stream of [...this.#session.streams.values()]) stream.broken(cause);
+    for (const stream of this.#session.streams.all()) stream.broken(cause);
   }
 
   // --- time ---
@@ -259,7 +259,7 @@ export class Http2ServerConnection implements HttpServerConnection, SessionOwner
     }
     let next = this.#firstDeadline(now);
     if (this.#session.streams.size === 0) next = this.#idleSince + settings.keepAliveTimeoutMs;
-    for (const stream of [...this.#session.streams.values()]) {
+    for (const stream of this.#session.streams.all()) {
       if (stream instanceof ServerStream) next = Math.min(next, this.#expireStream(stream, now));
     }
     if (this.#phase !== "closed") this.#deadline.set(Math.max(next, now), now);

@@ -6,6 +6,7 @@ import { Exchange } from "../exchange.ts";
 import { isGrpc } from "../grpc-status.ts";
 import { HeaderList } from "../header-list.ts";
 import type { Service } from "../layer.ts";
+import { STATUS_CODES } from "../node-http.ts";
 import { grpcErrorFields, localReply } from "../reply.ts";
 import type { HttpServerOptions } from "../server-connection.ts";
 import { ErrorCode, Flag } from "./frame.ts";
@@ -42,7 +43,7 @@ export class ServerStream extends Http2Stream {
     this.isRemoteClosed = endsStream;
     this.exchange = new Exchange({
       downstream,
-      protocol: "HTTP/2",
+      protocol: session.carriesHttp1 ? "HTTP/1.1" : "HTTP/2",
       startedAt: now,
       method: request.method,
       scheme: downstream.scheme,
@@ -161,7 +162,9 @@ export class ServerStream extends Http2Stream {
         ? noLength
         : undefined;
     const flags = ends ? Flag.endStream : 0;
-    this.wrote(this.session.writeHeaders(this.id, flags, statusFields(status), headers.raw, allowed));
+    const { carriesHttp1 } = this.session;
+    const pseudo = carriesHttp1 ? statusAndReason(status, response.reason) : statusFields(status);
+    this.wrote(this.session.writeHeaders(this.id, flags, pseudo, headers.raw, allowed));
     if (ends) {
       body.cancel();
       this.finishedWithHead();
@@ -248,6 +251,12 @@ export class ServerStream extends Http2Stream {
 const noLength = "";
 
 const statusPairs: string[][] = [];
+
+/** With the phrase, where it is not what the other end would say anyway. */
+function statusAndReason(status: number, reason: string): readonly string[] {
+  if (reason === "" || reason === STATUS_CODES[status]) return statusFields(status);
+  return [":status", String(status), ":reason", reason];
+}
 
 function statusFields(status: number): readonly string[] {
   const known = statusPairs[status];

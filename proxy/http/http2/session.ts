@@ -14,6 +14,7 @@ import { HpackDecoder } from "./hpack/decoder.ts";
 import { blockOverhead, fieldOverhead, HpackEncoder } from "./hpack/encoder.ts";
 import { PeerSettings } from "./settings.ts";
 import type { Http2Stream } from "./stream.ts";
+import { StreamTable } from "./stream-table.ts";
 
 /** What a stream's peer may send before it is given more. Two reads' worth for each end of a fast connection in one data centre. */
 export const streamWindowOctets: number = 256 * 1024;
@@ -50,9 +51,11 @@ export interface SessionOwner {
 /** One HTTP/2 connection, as both ends have it: frames, tables, windows, settings. What streams mean is its owner's. */
 export class Session implements FrameHandler {
   readonly output: FrameOutput;
-  readonly encoder = new HpackEncoder();
+  readonly encoder: HpackEncoder;
+  /** HTTP/1.1 as it is: names in any case, no rules for HTTP/2 alone. Agreed by ALPN. */
+  readonly carriesHttp1: boolean;
   readonly peer: PeerSettings;
-  readonly streams = new Map<number, Http2Stream>();
+  readonly streams = new StreamTable<Http2Stream>();
   readonly ownInitialWindow: number = streamWindowOctets;
   /** What the peer allows all streams together. */
   sendWindow = 65_535;
@@ -83,14 +86,23 @@ export class Session implements FrameHandler {
   #dataEnds = false;
   #dataIsEmpty = false;
 
-  constructor(socket: Socket, owner: SessionOwner, clock: Clock, limits: FieldLimits, peerIsServer: boolean) {
+  constructor(
+    socket: Socket,
+    owner: SessionOwner,
+    clock: Clock,
+    limits: FieldLimits,
+    peerIsServer: boolean,
+    carriesHttp1: boolean,
+  ) {
     const now = clock.monotonic();
     this.#owner = owner;
     this.#clock = clock;
     this.peer = new PeerSettings(peerIsServer);
     this.output = new FrameOutput(socket, () => this.#pump());
     this.#reader = new FrameReader(this);
-    this.#decoder = new HpackDecoder(limits);
+    this.carriesHttp1 = carriesHttp1;
+    this.encoder = new HpackEncoder(carriesHttp1);
+    this.#decoder = new HpackDecoder(limits, carriesHttp1);
     this.#assembly = new HeaderAssembly(limits.maxOctets);
     this.#idleFrames = new FloodBudget(idleFramesAtOnce, idleFramesPerSecond, now);
     this.#resets = new FloodBudget(resetsAtOnce, resetsPerSecond, now);
@@ -294,7 +306,7 @@ export class Session implements FrameHandler {
     this.output.frame(FrameType.settings, Flag.ack, 0, noOctets);
     const growth = peer.initialWindowSize - before;
     if (growth !== 0) {
-      for (const stream of this.streams.values()) {
+      for (const stream of this.streams.all()) {
         stream.sendWindow += growth;
         if (stream.sendWindow > maxUint31)
           throw new Http2Error(ErrorCode.flowControlError, "http2.window_overflow");

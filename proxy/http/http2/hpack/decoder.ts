@@ -1,4 +1,4 @@
-import { fieldKind } from "../field-kind.ts";
+import { fieldKind, keptFieldKind } from "../field-kind.ts";
 import { ErrorCode, Http2Error } from "../frame.ts";
 import { readHuffman } from "./huffman.ts";
 import { integerEnd, readInteger } from "./integer.ts";
@@ -45,6 +45,7 @@ const staticKinds: readonly number[] = staticTable.map(([name, value]) => fieldK
  */
 export class HpackDecoder {
   readonly #limits: FieldLimits;
+  readonly #kindOf: (name: string, value: string) => number;
   /** The dynamic table as a ring: the entry inserted last lies at `#inserted - 1` modulo the ring. */
   readonly #names: string[] = new Array<string>(maxEntries).fill("");
   readonly #values: string[] = new Array<string>(maxEntries).fill("");
@@ -65,8 +66,10 @@ export class HpackDecoder {
   #changesTable = false;
   #hasLiterals = false;
 
-  constructor(limits: FieldLimits) {
+  /** `keepsCase`: names come in any case, and stay so. */
+  constructor(limits: FieldLimits, keepsCase = false) {
     this.#limits = limits;
+    this.#kindOf = keepsCase ? keptFieldKind : fieldKind;
   }
 
   /** Throws Http2Error COMPRESSION_ERROR; the connection can't go on after that. */
@@ -162,7 +165,7 @@ export class HpackDecoder {
     at = textEnd;
     literalName = name;
     literalValue = value;
-    literalKind = fieldKind(name, value);
+    literalKind = this.#kindOf(name, value);
     this.#add(name, value, literalKind);
     return at;
   }

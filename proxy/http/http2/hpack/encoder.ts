@@ -23,6 +23,7 @@ export const blockOverhead = 12;
  * is all references, which cost neither side more than an octet; what differs each time (request ids, dates of a moment) never does.
  */
 export class HpackEncoder {
+  readonly #keepsCase: boolean;
   readonly #names = new Map<string, NameEntry>();
   /** The table as a ring, for eviction: the oldest lies at `#inserted - #count` modulo the ring. */
   readonly #entries: (NameEntry | undefined)[] = new Array<NameEntry | undefined>(maxEntries).fill(undefined);
@@ -33,6 +34,11 @@ export class HpackEncoder {
   #maxOctets = maxTableOctets;
   /** Size updates that the next block begins with: the smallest since the last block, and the present one. */
   #smallestUpdate: number | undefined = undefined;
+
+  /** `keepsCase`: names are written as they are given, which the peer must have agreed to; without, in lower case. */
+  constructor(keepsCase = false) {
+    this.#keepsCase = keepsCase;
+  }
 
   /** The peer's SETTINGS_HEADER_TABLE_SIZE. */
   limitTable(octets: number): void {
@@ -102,7 +108,7 @@ export class HpackEncoder {
   }
 
   #remember(rawName: string): NameEntry {
-    const name = rawName.toLowerCase();
+    const name = this.#keepsCase ? rawName : rawName.toLowerCase();
     let entry = this.#names.get(name);
     if (entry === undefined) {
       if (this.#names.size >= maxNames) this.#names.clear();
@@ -178,11 +184,12 @@ for (const [index, [name, value]] of staticTable.entries()) {
 
 function newEntry(name: string): NameEntry {
   const fixed = fixedNames.get(name);
-  const isLeftOut = leftOut.has(name) || name === "";
+  const lower = name.toLowerCase();
+  const isLeftOut = leftOut.has(lower) || name === "";
   return {
     name,
-    use: isLeftOut ? "left out" : secret.has(name) ? "never indexed" : "indexed",
-    isTe: name === "te",
+    use: isLeftOut ? "left out" : secret.has(lower) ? "never indexed" : "indexed",
+    isTe: lower === "te",
     fixedName: fixed?.index ?? 0,
     fixedValues: isLeftOut ? undefined : fixed?.values,
     dynamicValues: new Map(),
