@@ -7,6 +7,7 @@ import { nginx } from "../peers/nginx.ts";
 import type { Peer, PeerKind } from "../peers/peer.ts";
 import { benchHost, benchPath } from "../peers/peer.ts";
 import { weft, weftBare } from "../peers/weft.ts";
+import { weftAuthorization, weftInbound } from "../peers/weft-authorization.ts";
 import { weftCodecs } from "../peers/weft-codecs.ts";
 import type { Backend } from "../support/backend.ts";
 import { startBackend } from "../support/backend.ts";
@@ -23,6 +24,8 @@ export const hopPeers: readonly PeerKind[] = [
   weft,
   weftBare,
   weftCodecs,
+  weftInbound,
+  weftAuthorization,
   envoy,
   haproxy,
   nginx,

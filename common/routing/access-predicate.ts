@@ -170,11 +170,16 @@ function onAddress(noun: string, read: (subject: AccessSubject) => string, text:
   );
 }
 
-function pathOf({ request }: AccessSubject): string | undefined {
-  return request?.path.slice(0, pathEnd(request.path));
+function pathOf({ path, request }: AccessSubject): string | undefined {
+  return path ?? request?.path.slice(0, pathEnd(request.path));
+}
+
+function authorityOf({ authority, request }: AccessSubject): string | undefined {
+  return authority ?? (request && canonicalAuthority(request.authority));
 }
 
 function header(name: string, match: TextMatch, isStrict: boolean): AccessPredicate {
+  if (name === ":authority" || name === "host") return onText("host", authorityOf, hostTest(match));
   const wanted = match.kind === "present" ? anyField : new TextTest(match);
   const read = ({ request }: AccessSubject) => request && fieldOf(request, name);
   const isList = !name.startsWith(":");
@@ -191,12 +196,18 @@ function header(name: string, match: TextMatch, isStrict: boolean): AccessPredic
   };
 }
 
+/** Authorities come in lower case, so what ignores case only has to be so, too. */
+function hostTest(match: TextMatch): Matching {
+  if (match.kind === "present") return anyField;
+  if (match.kind === "regex" || match.ignoreCase !== true) return new TextTest(match);
+  return new TextTest({ kind: match.kind, value: match.value.toLowerCase() });
+}
+
 /** A field counts as present also when it is empty (Envoy's present_match). */
 const anyField: Matching = { test: () => true, toString: () => "any value" };
 
 function fieldOf(request: RequestView, name: string): string | undefined {
   if (name === ":method") return request.method;
-  if (name === ":authority" || name === "host") return canonicalAuthority(request.authority);
   if (name === ":path") return request.path;
   if (name === ":scheme") return request.scheme;
   return request.header(name);

@@ -5,6 +5,10 @@ import type { RequestView } from "./request-view.ts";
 export interface AccessSubject {
   /** Absent: a connection whose bytes nobody reads. */
   readonly request?: RequestView | undefined;
+  /** Of the request, worked out once for all policies; absent: it is worked out from the request each time. */
+  readonly path?: string | undefined;
+  /** The same for its authority in the form that is compared. */
+  readonly authority?: string | undefined;
   /** The address at the other end of the connection. */
   readonly sourceIp: string;
   /** The client's address: the same, or what trusted proxies say of it. */

@@ -1,12 +1,27 @@
 import type { AccessPeer, AccessSubject } from "../../common/routing/access-subject.ts";
+import { canonicalAuthority } from "../../common/routing/host.ts";
+import { pathEnd } from "../../common/routing/request-view.ts";
 import type { Exchange } from "../http/exchange.ts";
 
 /** A request as authorization sees it. Reads the exchange when asked, so that what no policy looks at costs nothing. */
 export class RequestSubject implements AccessSubject {
   readonly request: Exchange;
+  #path: string | undefined = undefined;
+  #authority: string | undefined = undefined;
 
   constructor(exchange: Exchange) {
     this.request = exchange;
+  }
+
+  get path(): string {
+    const { path } = this.request;
+    this.#path ??= path.slice(0, pathEnd(path));
+    return this.#path;
+  }
+
+  get authority(): string {
+    this.#authority ??= canonicalAuthority(this.request.authority);
+    return this.#authority;
   }
 
   get sourceIp(): string {

@@ -91,13 +91,13 @@ function operationFields(operation: OperationInput): AccessField[] {
   if (operation === undefined) return [];
   const port = (value: string): AccessTest => ({ kind: "destination-port", port: Number(value) });
   return [
-    ...field("hosts", true, operation.hosts, operation.notHosts, host),
     ...field("methods", true, operation.methods, operation.notMethods, (value) => ({
       kind: "header",
       name: ":method",
       match: compileText(value),
     })),
     ...field("paths", true, operation.paths, operation.notPaths, path),
+    ...field("hosts", true, operation.hosts, operation.notHosts, host),
     ...field("ports", false, operation.ports, operation.notPorts, port),
   ];
 }
