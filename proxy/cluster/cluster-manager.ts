@@ -1,8 +1,8 @@
 import type { Cluster } from "../../common/model/cluster.ts";
 import type { EndpointSet } from "../../common/model/endpoint.ts";
 import type { Service } from "../http/layer.ts";
+import type { ClusterParts } from "./cluster-parts.ts";
 import { sendTo } from "./send.ts";
-import type { ClusterParts } from "./upstream-cluster.ts";
 import { UpstreamCluster } from "./upstream-cluster.ts";
 
 /** All upstreams of a proxy by name. */

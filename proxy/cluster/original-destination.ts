@@ -7,7 +7,7 @@ import type { Exchange } from "../http/exchange.ts";
 import { EndpointState, endpointKey } from "./endpoint-state.ts";
 import type { ClusterLoad } from "./load.ts";
 import { createPool } from "./request-pool.ts";
-import type { ClusterParts } from "./upstream-cluster.ts";
+import type { ClusterParts } from "./cluster-parts.ts";
 
 /**
  * Endpoints made on demand: each request's authority says where it goes (Envoy's ORIGINAL_DST; here the explicit mode's way to reach what

@@ -1,6 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import type { CancelTimer, Clock } from "../../common/base/clock.ts";
-import type { Random } from "../../common/base/random.ts";
+import type { CancelTimer } from "../../common/base/clock.ts";
 import type { Hash64 } from "../../common/base/xxhash64.ts";
 import type { Cluster, ClusterDiscovery, LoadBalancer } from "../../common/model/cluster.ts";
 import type { ConnectionPool } from "../../common/model/connection-pool.ts";
@@ -12,7 +11,8 @@ import type { Pick } from "./balancers/balancer.ts";
 import { balance } from "./balancers/index.ts";
 import { LatencyAverage } from "./balancers/latency-average.ts";
 import { isWarming } from "./balancers/warm-up.ts";
-import type { Connect, OpenSocket, UpstreamTls } from "./connect.ts";
+import type { ClusterParts } from "./cluster-parts.ts";
+import type { UpstreamTls } from "./connect.ts";
 import { DnsEndpoints } from "./dns-endpoints.ts";
 import { EndpointState, endpointKey } from "./endpoint-state.ts";
 import { HealthChecker } from "./health/health-checker.ts";
@@ -21,34 +21,7 @@ import type { Prober } from "./health/probe.ts";
 import { createProber } from "./health/probe.ts";
 import { ClusterLoad } from "./load.ts";
 import { OriginalDestination } from "./original-destination.ts";
-import type { PoolSettings } from "./pool.ts";
 import { createPool } from "./request-pool.ts";
-import type { AddressResolver } from "./resolver.ts";
-
-/** What every cluster of a proxy uses. */
-export interface ClusterParts {
-  readonly connect: Connect;
-  /** For health checks that speak no HTTP/1.1. */
-  readonly openSocket: OpenSocket;
-  /** A health check changed what an endpoint counts as. */
-  readonly onHealthChange?: (change: EndpointHealthChange) => void;
-  readonly resolver: AddressResolver;
-  readonly pool: PoolSettings;
-  readonly clock: Clock;
-  readonly random: Random;
-  /** Whether this proxy itself listens there: a request that it sends to itself would go round for ever. */
-  readonly isOwnListener: (address: string, port: number) => boolean;
-}
-
-/** For the log. */
-export interface EndpointHealthChange {
-  readonly cluster: string;
-  /** `10.0.0.1:9080` */
-  readonly endpoint: string;
-  readonly isWell: boolean;
-  /** Why it is not, such as `status 503`. */
-  readonly why: string;
-}
 
 /**
  * One upstream at run time. The object stays as long as a route or a resource names it, so routes hold it instead of looking its
@@ -346,10 +319,12 @@ export class UpstreamCluster {
     const { connect, pool, clock } = this.#parts;
     const { address, port } = endpoint;
     const tls = this.#tlsTo(endpoint);
-    const pooled = createPool(this.#config?.protocol ?? "http1", {
+    const { protocol: spoken = tls?.settings.identity ? "shared" : "http1" } = this.#config ?? {};
+    const pooled = createPool(spoken, {
       connect: (protocol) => {
         const { tcpKeepalive, http2Keepalive } = this.load.limits;
-        const http2 = protocol === "http2" ? { keepalive: http2Keepalive } : undefined;
+        const isShared = protocol === "shared";
+        const http2 = protocol === "http1" ? undefined : { keepalive: http2Keepalive, isShared };
         return connect(
           { host: this.#dial(address), port },
           this.#connectTimeoutMs(),
