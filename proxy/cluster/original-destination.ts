@@ -4,10 +4,10 @@ import type { Cluster, UpstreamProtocol } from "../../common/model/cluster.ts";
 import type { ClientTls } from "../../common/model/tls.ts";
 import { meshError } from "../errors.ts";
 import type { Exchange } from "../http/exchange.ts";
+import type { ClusterParts } from "./cluster-parts.ts";
 import { EndpointState, endpointKey } from "./endpoint-state.ts";
 import type { ClusterLoad } from "./load.ts";
 import { createPool } from "./request-pool.ts";
-import type { ClusterParts } from "./cluster-parts.ts";
 
 /**
  * Endpoints made on demand: each request's authority says where it goes (Envoy's ORIGINAL_DST; here the explicit mode's way to reach what
