@@ -113,7 +113,7 @@ export async function startSecureMesh(
 }
 
 /** Config names ports, so a proxy can't be left to choose. */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
