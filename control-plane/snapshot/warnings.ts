@@ -2,6 +2,7 @@ import { isIP } from "node:net";
 import { closestName } from "../../common/base/closest.ts";
 import type { Resource } from "../resources/resource.ts";
 import type { CompiledVirtualService } from "../resources/virtual-service/compiled.ts";
+import { accessProblems } from "./access-problems.ts";
 import { circuitBreakerProblems } from "./circuit-breakers.ts";
 import { destinationRuleProblems } from "./destination-rules.ts";
 import { hasLabels } from "./endpoints.ts";
@@ -43,6 +44,7 @@ export function findWarnings(live: LiveSet, mesh: Joined): ResourceProblem[] {
     ...rateLimitProblems(live.rateLimits, mesh),
     ...peerAuthenticationProblems(live.peerAuthentications),
     ...faultProblems(live.faults, mesh),
+    ...accessProblems(live.authorizationPolicies, mesh.settings),
   ];
 }
 

@@ -2,6 +2,8 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { FakeClock } from "../../test/support/fake-clock.ts";
 import { operatorNames } from "./access-log-operators.ts";
+import { accessMetrics } from "./access-metrics.ts";
+import { captureMetrics, detectionMetrics } from "./capture-metrics.ts";
 import { circuitMetrics } from "./circuit-metrics.ts";
 import { faultMetrics } from "./fault-metrics.ts";
 import { healthCheckMetrics } from "./health-check-metrics.ts";
@@ -27,8 +29,11 @@ describe("the reference pages", () => {
       outliers: () => [],
     });
     circuitMetrics(registry, []);
+    captureMetrics(registry, { questions: {} });
+    detectionMetrics(registry, new Map());
     onDemandMetrics(registry, () => ({ known: 0, absent: 0, asked: 0, answered: 0, unanswered: 0 }));
     limiterMetrics(registry, []);
+    accessMetrics(registry, []);
     healthCheckMetrics(registry, []);
     faultMetrics(registry, { injected: {}, active: 0, overflowed: 0 });
     const none = { full: 0, resumed: 0, failed: 0 };
