@@ -45,19 +45,32 @@ async function status(text: string | undefined, options: StatusOptions): Promise
 
 function formatMesh(proxies: readonly ProxyView[], resources: readonly ResourceView[]): string {
   const now = Date.now();
-  const rows = proxies.map(({ kind, name, namespace, connectedAt, version = "", isCurrent, types }) => [
-    name,
-    kind,
-    namespace,
-    isCurrent ? "current" : "behind",
-    version,
-    String(Object.values(types).reduce((sum, { count }) => sum + count, 0)),
-    Object.values(types)
-      .flatMap(({ refused }) => refused)
-      .join(", ") || "-",
-    formatAge(now - Date.parse(connectedAt)),
-  ]);
-  const header = ["PROXY", "KIND", "NAMESPACE", "SYNC", "VERSION", "RESOURCES", "REFUSED", "CONNECTED"];
+  const rows = proxies.map(
+    ({ kind, name, namespace, connectedAt, version = "", isCurrent, types, principal }) => [
+      name,
+      kind,
+      namespace,
+      isCurrent ? "current" : "behind",
+      version,
+      String(Object.values(types).reduce((sum, { count }) => sum + count, 0)),
+      Object.values(types)
+        .flatMap(({ refused }) => refused)
+        .join(", ") || "-",
+      formatAge(now - Date.parse(connectedAt)),
+      principal ?? "-",
+    ],
+  );
+  const header = [
+    "PROXY",
+    "KIND",
+    "NAMESPACE",
+    "SYNC",
+    "VERSION",
+    "RESOURCES",
+    "REFUSED",
+    "CONNECTED",
+    "IDENTITY",
+  ];
   const odd = resources.filter(({ status }) => status.state !== "live" || status.problems.length > 0);
   return [
     proxies.length === 0 ? "no proxies\n" : formatTable(header, rows),

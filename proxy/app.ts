@@ -9,6 +9,7 @@ import type { Workload } from "../common/model/endpoint.ts";
 import type { SocketAddress } from "../common/model/node.ts";
 import type { Route } from "../common/model/route.ts";
 import { AdminServer } from "./admin/admin-server.ts";
+import { certificatesView } from "./admin/certificates.ts";
 import { Readiness } from "./admin/readiness.ts";
 import { ClusterManager } from "./cluster/cluster-manager.ts";
 import type { EndpointHealthChange } from "./cluster/cluster-parts.ts";
@@ -299,6 +300,7 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
     clusters: () => clusters,
     circuits: () => circuits,
     limits: () => limiters,
+    certificates: () => certificatesView(own?.keeper.current, clock.now()),
     metrics: telemetry.registry,
     log,
     drain: () => void drain(),

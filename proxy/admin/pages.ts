@@ -9,6 +9,7 @@ import { isLogLevel, logLevels } from "../telemetry/log.ts";
 import type { MetricRegistry } from "../telemetry/metric-registry.ts";
 import type { Answer } from "./answer.ts";
 import { json, text } from "./answer.ts";
+import type { CertificatesView } from "./certificates.ts";
 import { circuitStatuses, printCircuits } from "./circuit-status.ts";
 import { clusterStatuses, printClusters } from "./cluster-status.ts";
 import { configDump, configSections } from "./config-dump.ts";
@@ -23,6 +24,8 @@ export interface AdminParts {
   readonly clusters: () => Iterable<UpstreamCluster>;
   readonly circuits: () => Iterable<CircuitView>;
   readonly limits: () => Iterable<LimiterView>;
+  /** Absent: this proxy has no identity. */
+  readonly certificates?: () => CertificatesView;
   readonly metrics: MetricRegistry;
   readonly log: Log;
   /** Stops accepting and lets what is under way finish. Called at most once per request to `/drain`; must bear repetition. */
@@ -52,6 +55,11 @@ export const pages: readonly Page[] = [
   { path: "/clusters", help: "upstreams and their endpoints now; ?format=json", get: showClusters },
   { path: "/breakers", help: "circuit breakers and their states now; ?format=json", get: showCircuits },
   { path: "/limits", help: "rate limits and what they let through; ?format=json", get: showLimits },
+  {
+    path: "/certs",
+    help: "this workload's certificates and roots, as JSON; never a key",
+    get: showCertificates,
+  },
   { path: "/stats", help: "metrics, in Prometheus' text format", get: showMetrics },
   { path: "/stats/prometheus", help: "metrics, in Prometheus' text format", get: showMetrics },
   {
@@ -104,6 +112,10 @@ function showClusters({ clusters }: AdminParts, query: URLSearchParams): Answer 
 function showCircuits({ circuits }: AdminParts, query: URLSearchParams): Answer {
   const statuses = circuitStatuses(circuits());
   return query.get("format") === "json" ? json({ breakers: statuses }) : text(printCircuits(statuses));
+}
+
+function showCertificates({ certificates }: AdminParts): Answer {
+  return json(certificates?.() ?? { chain: [], roots: [] });
 }
 
 function showLimits({ limits }: AdminParts, query: URLSearchParams): Answer {

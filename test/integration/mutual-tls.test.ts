@@ -70,6 +70,23 @@ describe("automatic mutual TLS", () => {
     );
     expect(await call()).toBe(503);
   });
+
+  it("shows the chain on /certs and the key nowhere", async () => {
+    const shown = await (await request(admin(server).replace("/stats/prometheus", "/certs"))).body.text();
+    const { chain, roots } = JSON.parse(shown) as {
+      chain: { names: string; secondsLeft: number }[];
+      roots: unknown[];
+    };
+    expect(chain.map(({ names }) => names)).toEqual(["URI:spiffe://cluster.local/ns/shop/sa/review", ""]);
+    expect(chain[0]!.secondsLeft).toBeGreaterThan(80_000);
+    expect(roots).toHaveLength(1);
+    const dump = await (
+      await request(admin(server).replace("/stats/prometheus", "/config_dump"))
+    ).body.text();
+    expect(shown + dump).not.toMatch(/PRIVATE KEY|privateKey/);
+    const proxies = await fetch(`http://127.0.0.1:${mesh.controlPlane.http.port}/proxies`);
+    expect(await proxies.text()).toContain('"principal":"cluster.local/ns/shop/sa/review"');
+  });
 });
 
 describe("PeerAuthentication", () => {
