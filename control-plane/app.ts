@@ -18,6 +18,7 @@ import type { Log } from "./log.ts";
 import { createLog } from "./log.ts";
 import { runUntilSignal } from "./run.ts";
 import { LeaseLedger } from "./serve/lease-ledger.ts";
+import { refusalLog } from "./serve/refusal-log.ts";
 import { XdsServer } from "./serve/server.ts";
 import { defaultMeshSettings } from "./snapshot/snapshot.ts";
 import type { FilesSource } from "./sources/files.ts";
@@ -80,6 +81,7 @@ export async function startControlPlane(
     problems: () => countBy(api.problems(), ({ severity = "error" }) => severity),
   });
   const leases = new LeaseLedger(clock);
+  const refused = refusalLog((text) => log.warn(text), clock);
   const xds: XdsServer = new XdsServer({
     leases,
     source: mesh,
@@ -99,7 +101,7 @@ export async function startControlPlane(
       failed: ({ node }, err) =>
         log.error(`${node.name}.${node.namespace} gets nothing new, because of a fault of ours`, { err }),
       pushed: (outcome) => publisher.pushed(outcome),
-      refused: (address, why) => log.warn(`refused a caller at ${address}: ${why}`),
+      refused: (address, why) => refused(`refused a caller at ${address}: ${why}`),
     },
   });
   const publisher: Publisher = new Publisher({ mesh, xds, changes, metrics, lastGood, clock, log });
@@ -134,7 +136,8 @@ export async function startControlPlane(
     });
     publisher.publish(clock.monotonic());
     identity = await openIdentity(settings, clock, log);
-    const secureXds = identity && (await listenSecurely(settings, identity, { xds, metrics, clock, log }));
+    const secureXds =
+      identity && (await listenSecurely(settings, identity, { xds, metrics, clock, log, refused }));
     const addresses = {
       xds: await listen("--xds", settings.xds, (address) => xds.listen(address)),
       ...(secureXds && { secureXds }),
@@ -188,9 +191,10 @@ function listenSecurely(
     readonly metrics: ControlPlaneMetrics;
     readonly clock: Clock;
     readonly log: Log;
+    readonly refused: (text: string) => void;
   },
 ): Promise<SocketAddress> | undefined {
-  const { xds, metrics, clock, log } = parts;
+  const { xds, metrics, clock, log, refused } = parts;
   if (secureXds === undefined) return undefined;
   metrics.watchAuthority(() => identity.authority.generations.map(expiries));
   const own = identity.own((renewed) => xds.renewCertificate(renewed));
@@ -205,7 +209,7 @@ function listenSecurely(
       },
       onRefused: (who, why) => {
         metrics.certified("refused");
-        log.warn(`no certificate for ${who}: ${why}`);
+        refused(`no certificate for ${who}: ${why}`);
       },
     }),
   );

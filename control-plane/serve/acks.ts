@@ -21,13 +21,18 @@ export interface AckRecord {
 export interface NackRecord {
   readonly nonce: string;
   readonly version: string;
-  /** As the client said it. */
+  /** As the client said it, cut off when it is very long. */
   readonly why: string;
   /** The resources that it refused, each with the version that it refused. */
   readonly resources: ReadonlyMap<string, string>;
   /** Wall clock, ms. */
   readonly at: number;
 }
+
+/** Characters of a reason in which names are looked for. */
+const maxReasonLength = 256 * 1024;
+/** Characters of a reason that are kept and shown. */
+const maxKeptLength = 16 * 1024;
 
 /** What one client has of one type: sent, accepted, refused. At most one response is in flight at a time. */
 export class Delivery {
@@ -80,7 +85,9 @@ export class Delivery {
   nack(nonce: string, why: string, wallNow: number): NackRecord | undefined {
     const response = this.#take(nonce);
     if (!response) return undefined;
-    const named = response.changed.filter(({ name }) => mentions(why, name));
+    // To look for every name in a very long reason would hold up all others; one so long counts for all.
+    const named =
+      why.length > maxReasonLength ? [] : response.changed.filter(({ name }) => mentions(why, name));
     const refused = new Set(named.length > 0 ? named : response.changed);
     for (const resource of response.changed) {
       if (refused.has(resource)) this.#refuse(resource);
@@ -88,7 +95,8 @@ export class Delivery {
     }
     for (const name of response.removed) this.#drop(name);
     const resources = new Map(Array.from(refused, ({ name, version }) => [name, version]));
-    this.lastNack = { nonce, version: response.version, why, resources, at: wallNow };
+    const kept = why.length > maxKeptLength ? `${why.slice(0, maxKeptLength)}…` : why;
+    this.lastNack = { nonce, version: response.version, why: kept, resources, at: wallNow };
     return this.lastNack;
   }
 

@@ -36,5 +36,11 @@ export function proofOf(call: AuthenticCall, now: number): CallerProof {
 /** Why a node may not be served to this caller; undefined when it is its own. Another's config would tell what only that one may know. */
 export function notOwnNode(node: ProxyNode, caller: PeerIdentity): string | undefined {
   if (node.namespace === caller.namespace && node.serviceAccount === caller.serviceAccount) return undefined;
-  return `${caller.principal} is not ${node.serviceAccount} of namespace ${node.namespace}, as which ${node.id} introduces itself`;
+  return `${caller.principal} is not ${shown(node.serviceAccount)} of namespace ${shown(node.namespace)}, as which ${shown(node.id)} introduces itself`;
+}
+
+/** A text of a caller's for the log: short, and of one line. */
+function shown(text: string): string {
+  const short = text.length > 100 ? `${text.slice(0, 100)}…` : text;
+  return /^[\x21-\x7e…]+$/.test(short) ? short : JSON.stringify(short);
 }

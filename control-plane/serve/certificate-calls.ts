@@ -10,6 +10,8 @@ export interface CertificateCallParts {
   readonly authenticate: Authenticate;
   readonly clock: Clock;
   readonly issue: IssueCertificate;
+  /** False: this caller had enough for now. */
+  readonly mayIssue?: (address: string, caller: PeerIdentity) => boolean;
   readonly onIssued?: (caller: PeerIdentity) => void;
   /** `why` is a sentence for the log; it holds no token. */
   readonly onRefused?: (who: string, why: string) => void;
@@ -44,6 +46,12 @@ export function answerCertificateCalls(parts: CertificateCallParts) {
         return refuse(
           status.UNAUTHENTICATED,
           "neither a valid certificate nor a token that this control plane knows",
+        );
+      if (parts.mayIssue?.(call.getPeer(), caller) === false)
+        return refuse(
+          status.RESOURCE_EXHAUSTED,
+          `${caller.principal} asks for certificates too often; try again later`,
+          caller.principal,
         );
       const issued = await parts.issue(call.request, caller);
       if (!issued.ok)

@@ -2,6 +2,7 @@ import type { DeltaRequest, DeltaResponse } from "../../common/xds/ads.ts";
 import { weftControlPlane } from "../../common/xds/ads.ts";
 import { resourceKind, typeUrl } from "../../common/xds/type-url.ts";
 import type { ProxySession, Responder } from "./session.ts";
+import { excessOfVersions } from "./subscriptions.ts";
 
 /** Sends what changed, each resource with its own version. `write` answers as a stream's `write` does. */
 export function deltaResponder(write: (response: DeltaResponse) => boolean): Responder {
@@ -42,6 +43,8 @@ export function takeDeltaRequest(session: ProxySession, request: DeltaRequest): 
     const excess = subscription.change(request.subscribe, request.unsubscribe);
     if (excess !== undefined) return excess;
     if (isFirst) {
+      const many = excessOfVersions(kind, request.initialVersions);
+      if (many !== undefined) return many;
       const wanted = [...request.initialVersions].filter(([name]) => subscription.matches(name));
       session.adopt(kind, new Map(wanted));
     }

@@ -18,7 +18,9 @@ export class Outgoing {
   /** One stream's part. */
   stream(): OutgoingStream {
     const sizes: number[] = [];
+    let own = 0;
     const free = (bytes: number) => {
+      own -= bytes;
       this.#bytes -= bytes;
       if (!this.hasRoom) return;
       const woken = [...this.#waiting.values()];
@@ -28,14 +30,23 @@ export class Outgoing {
     return {
       began: (bytes) => {
         sizes.push(bytes);
+        own += bytes;
         this.#bytes += bytes;
       },
       taken: () => free(sizes.shift() ?? 0),
       closed: () => free(sizes.splice(0).reduce((sum, bytes) => sum + bytes, 0)),
+      get bytes() {
+        return own;
+      },
       get isEmpty() {
         return sizes.length === 0;
       },
     };
+  }
+
+  /** It waits no more. */
+  forget(owner: object): void {
+    this.#waiting.delete(owner);
   }
 
   /** Calls once when there is room again, however often one owner asks. */
@@ -51,4 +62,6 @@ export interface OutgoingStream {
   /** Nothing of it will be taken any more. */
   closed(): void;
   readonly isEmpty: boolean;
+  /** Of this stream alone. */
+  readonly bytes: number;
 }

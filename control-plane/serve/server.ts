@@ -16,6 +16,8 @@ import type { ProxyPeer } from "../../common/xds/node.ts";
 import type { ResourceKind } from "../../common/xds/type-url.ts";
 import type { NackRecord } from "./acks.ts";
 import { notOwnNode, proofOf } from "./caller.ts";
+import type { CallerLimits, CallerStream } from "./callers.ts";
+import { Callers, defaultCallerLimits } from "./callers.ts";
 import type { CertificateCallParts } from "./certificate-calls.ts";
 import { answerCertificateCalls } from "./certificate-calls.ts";
 import { deltaResponder, takeDeltaRequest } from "./delta.ts";
@@ -23,6 +25,8 @@ import type { LeaseStream } from "./lease-calls.ts";
 import { answerLeaseCalls } from "./lease-calls.ts";
 import type { LeaseLedger } from "./lease-ledger.ts";
 import { Outgoing } from "./outgoing.ts";
+import type { PaceLimits } from "./pace.ts";
+import { PacedReader } from "./pace.ts";
 import type { ProxyStatus } from "./proxy-status.ts";
 import { proxyStatus } from "./proxy-status.ts";
 import type { PushOutcome } from "./push-outcome.ts";
@@ -52,7 +56,7 @@ export interface XdsServerEvents {
   readonly disconnected?: (proxy: ProxyStatus) => void;
   readonly acked?: (peer: ProxyPeer, kind: ResourceKind, latencyMs: number) => void;
   readonly nacked?: (peer: ProxyPeer, kind: ResourceKind, nack: NackRecord) => void;
-  /** On the secure port: somebody was not served. `why` holds no token. */
+  /** Somebody was not served, or is served no more. `why` holds no token. */
   readonly refused?: (address: string, why: string) => void;
   /** No resources could be made for this proxy; it keeps what it has. A fault of ours that wants a log line. */
   readonly failed?: (peer: ProxyPeer, error: unknown) => void;
@@ -63,20 +67,34 @@ export interface XdsServerEvents {
 export interface XdsServerLimits {
   /** Streams at a time; more are refused with RESOURCE_EXHAUSTED. */
   readonly streams: number;
+  readonly perCaller: CallerLimits;
+  /** Of one stream; what comes faster is left unread meanwhile. A request with many names counts for several. */
+  readonly requests: PaceLimits;
+  /** Of what a proxy says of itself in its first request, as JSON. */
+  readonly nodeLength: number;
+  /** A connection on which nothing is called for so long is closed, ms. */
+  readonly idleMs: number;
   /** Of one request. */
   readonly requestBytes: number;
   readonly keepaliveMs: number;
   /** Of all streams, unread; while there are more, proxies that just came wait for their first picture. */
   readonly unreadBytes: number;
+  /** Of one stream, unread; while there are more, it gets nothing new, and what changes meanwhile is merged. */
+  readonly unreadBytesPerStream: number;
   /** A stream whose reader takes nothing for so long is closed, ms. */
   readonly stallMs: number;
 }
 
 const defaultLimits: XdsServerLimits = {
   streams: 20_000,
+  perCaller: defaultCallerLimits,
+  requests: { burst: 1_000, perSecond: 200 },
+  nodeLength: 64 * 1024,
+  idleMs: 300_000,
   requestBytes: 4 * 1024 * 1024,
   keepaliveMs: 30_000,
   unreadBytes: 64 * 1024 * 1024,
+  unreadBytesPerStream: 1024 * 1024,
   stallMs: 60_000,
 };
 
@@ -84,7 +102,11 @@ interface AdsStream<Request, Response> {
   readonly call: ServerDuplexStream<Request, Response>;
   readonly respond: (write: (response: Response) => boolean) => Responder;
   readonly take: (session: ProxySession, request: Request) => string | undefined;
+  readonly namesIn: (request: Request) => number;
 }
+
+/** Names that cost as much as one more request. */
+const namesPerRequest = 100;
 
 /** Envoy's aggregated discovery service, both protocols, on a plain and a TLS port. Long-lived; made in app.ts. */
 export class XdsServer {
@@ -96,6 +118,7 @@ export class XdsServer {
   readonly #queue: PushQueue<ProxySession>;
   readonly #outcomes: PushOutcomes;
   readonly #outgoing: Outgoing;
+  readonly #perCaller: Callers;
   #grpc: Server | undefined;
   #secure: { readonly grpc: Server; readonly port: SecurePort } | undefined;
   #push: Push;
@@ -106,6 +129,7 @@ export class XdsServer {
     this.#limits = { ...defaultLimits, ...parts.limits };
     this.#push = { sequence: 0, version: parts.version };
     this.#outgoing = new Outgoing(this.#limits.unreadBytes);
+    this.#perCaller = new Callers(this.#limits.perCaller, parts.clock);
     this.#queue = new PushQueue(parts.clock, (session) => session.advance());
     this.#outcomes = new PushOutcomes((outcome) => parts.events?.pushed?.(outcome));
   }
@@ -133,7 +157,10 @@ export class XdsServer {
     calls: CertificateCallParts,
   ): Promise<SocketAddress> {
     const grpc = this.#createServer(calls);
-    grpc.addService(certificateService, { CreateCertificate: answerCertificateCalls(calls) });
+    const mayIssue = (caller: string, identity: PeerIdentity) => this.#perCaller.mayCertify(caller, identity);
+    grpc.addService(certificateService, {
+      CreateCertificate: answerCertificateCalls({ mayIssue, ...calls }),
+    });
     const port = await openSecurePort(grpc, address, certificate);
     this.#secure = { grpc, port };
     return port.address;
@@ -189,19 +216,41 @@ export class XdsServer {
       "grpc.keepalive_time_ms": this.#limits.keepaliveMs,
       "grpc.keepalive_timeout_ms": this.#limits.keepaliveMs,
       "grpc.max_concurrent_streams": 100,
+      "grpc.max_connection_idle_ms": this.#limits.idleMs,
     });
     grpc.addService(aggregatedDiscoveryService, {
       StreamAggregatedResources: (call: ServerDuplexStream<DiscoveryRequest, DiscoveryResponse>) =>
-        this.#admit({ call, respond: sotwResponder, take: takeSotwRequest }, calls),
+        this.#admit(
+          {
+            call,
+            respond: sotwResponder,
+            take: takeSotwRequest,
+            namesIn: ({ resourceNames }) => resourceNames.length,
+          },
+          calls,
+        ),
       DeltaAggregatedResources: (call: ServerDuplexStream<DeltaRequest, DeltaResponse>) =>
-        this.#admit({ call, respond: deltaResponder, take: takeDeltaRequest }, calls),
+        this.#admit(
+          {
+            call,
+            respond: deltaResponder,
+            take: takeDeltaRequest,
+            namesIn: ({ subscribe, unsubscribe, initialVersions }) =>
+              subscribe.length + unsubscribe.length + initialVersions.size,
+          },
+          calls,
+        ),
     });
     const { leases, clock } = this.#parts;
     if (leases !== undefined) {
-      const isKnown =
-        calls &&
-        (async (call: LeaseStream) => (await calls.authenticate(proofOf(call, clock.now()))) !== undefined);
-      grpc.addService(leaseService, { Lease: answerLeaseCalls(leases, isKnown) });
+      const authenticate = calls && ((call: LeaseStream) => calls.authenticate(proofOf(call, clock.now())));
+      const parts = {
+        ledger: leases,
+        clock,
+        callers: this.#perCaller,
+        ...(authenticate && { authenticate }),
+      };
+      grpc.addService(leaseService, { Lease: answerLeaseCalls(parts) });
     }
     return grpc;
   }
@@ -239,14 +288,18 @@ export class XdsServer {
   ): void {
     const { call, respond, take } = stream;
     const refuse = (code: status, details: string) => call.emit("error", { code, details });
-    if (this.#streams >= this.#limits.streams) {
-      refuse(status.RESOURCE_EXHAUSTED, `this control plane serves at most ${this.#limits.streams} streams`);
+    const place = this.#placeFor(call.getPeer(), caller);
+    if (typeof place === "string") {
+      this.#parts.events?.refused?.(call.getPeer(), place);
+      refuse(status.RESOURCE_EXHAUSTED, place);
       return;
     }
     this.#streams += 1;
+    const reader = new PacedReader(call, this.#limits.requests, this.#parts.clock);
     let session: ProxySession | undefined;
     let isOpen = true;
     const unread = this.#outgoing.stream();
+    const hasRoom = () => unread.bytes < this.#limits.unreadBytesPerStream;
     let cancelStall: CancelTimer | undefined;
     const watchReader = () => {
       cancelStall?.();
@@ -256,6 +309,7 @@ export class XdsServer {
       if (!isOpen) return;
       unread.taken();
       watchReader();
+      if (hasRoom() && !call.writableNeedDrain) session?.unblock();
     };
     const responder = metered(
       respond((response) => call.write(response, taken)),
@@ -264,6 +318,7 @@ export class XdsServer {
         unread.began(bytes);
         if (isFirst) watchReader();
       },
+      hasRoom,
     );
     const giveUp = () => {
       refuse(status.RESOURCE_EXHAUSTED, `nothing was read for ${this.#limits.stallMs} ms`);
@@ -276,31 +331,39 @@ export class XdsServer {
       isOpen = false;
       this.#streams -= 1;
       cancelStall?.();
+      reader.stop();
+      place.leave();
       unread.closed();
       if (session) this.#remove(session);
     };
     call.on("data", (request: Request) => {
       if (!isOpen) return;
-      const peer = request.peer;
-      if (!session && !peer) {
-        refuse(status.INVALID_ARGUMENT, "the first request of a stream must carry the node");
+      const end = (code: status, why: string) => {
+        this.#parts.events?.refused?.(call.getPeer(), why);
+        refuse(code, why);
         close();
-        return;
+      };
+      reader.took(1 + stream.namesIn(request) / namesPerRequest);
+      const { peer } = request;
+      if (!session) {
+        if (!peer) return end(status.INVALID_ARGUMENT, "the first request of a stream must carry the node");
+        if (lengthOf(peer) > this.#limits.nodeLength)
+          return end(
+            status.RESOURCE_EXHAUSTED,
+            `the node has more than ${this.#limits.nodeLength} characters`,
+          );
+        const foreign = caller && notOwnNode(peer.node, caller);
+        if (foreign !== undefined) return end(status.PERMISSION_DENIED, foreign);
+        session = this.#add(peer, call.getPeer(), responder, caller);
       }
-      const foreign = session || !peer || !caller ? undefined : notOwnNode(peer.node, caller);
-      if (foreign !== undefined) {
-        this.#parts.events?.refused?.(call.getPeer(), foreign);
-        refuse(status.PERMISSION_DENIED, foreign);
-        close();
-        return;
-      }
-      if (!session && peer) session = this.#add(peer, call.getPeer(), responder, caller);
-      const problem = session && take(session, request);
-      if (problem === undefined) return;
-      refuse(status.RESOURCE_EXHAUSTED, problem);
-      close();
+      const problem = take(session, request);
+      if (problem !== undefined) return end(status.RESOURCE_EXHAUSTED, problem);
+      if (!place.holds(session.subscribedLength))
+        end(status.RESOURCE_EXHAUSTED, "the caller's streams hold too many names together");
     });
-    call.on("drain", () => session?.unblock());
+    call.on("drain", () => {
+      if (hasRoom()) session?.unblock();
+    });
     call.on("end", () => {
       call.end();
       close();
@@ -308,6 +371,12 @@ export class XdsServer {
     call.on("cancelled", close);
     call.on("close", close);
     call.on("error", close);
+  }
+
+  #placeFor(address: string, caller: PeerIdentity | undefined): CallerStream | string {
+    if (this.#streams >= this.#limits.streams)
+      return `this control plane serves at most ${this.#limits.streams} streams`;
+    return this.#perCaller.enter(address, caller);
   }
 
   #add(
@@ -345,6 +414,7 @@ export class XdsServer {
   #remove(session: ProxySession): void {
     session.close();
     this.#queue.remove(session);
+    this.#outgoing.forget(session);
     if (!this.#sessions.delete(session)) return;
     this.#outcomes.disconnected(session, this.#parts.clock.monotonic());
     this.#parts.events?.disconnected?.(this.#statusOf(session));
@@ -355,14 +425,19 @@ export class XdsServer {
   }
 }
 
-/** Tells of each response's bytes before it is sent. */
-function metered(responder: Responder, began: (bytes: number) => void): Responder {
+/** Characters of all that a client says of itself. */
+function lengthOf(peer: ProxyPeer): number {
+  return JSON.stringify(peer, (_key, value: unknown) => (value instanceof Map ? [...value] : value)).length;
+}
+
+/** Tells of each response's bytes before it is sent, and asks afterwards whether more may come. */
+function metered(responder: Responder, began: (bytes: number) => void, hasRoom: () => boolean): Responder {
   return {
     protocol: responder.protocol,
     send(response) {
       const sent = responder.protocol === "sotw" ? [...response.all()] : response.changed;
       began(sent.reduce((sum, { bytes }) => sum + bytes.length, 0));
-      return responder.send(response);
+      return responder.send(response) && hasRoom();
     },
   };
 }

@@ -117,6 +117,11 @@ export class ProxySession {
     return this.#types[kind].delivery;
   }
 
+  /** Characters of all names that the client subscribed to. */
+  get subscribedLength(): number {
+    return resourceKinds.reduce((sum, kind) => sum + this.subscription(kind).textLength, 0);
+  }
+
   /** The last push whose every resource was answered. */
   get settledPush(): Push | undefined {
     return this.#settledPush;
@@ -200,6 +205,7 @@ export class ProxySession {
 
   /** The stream takes more again. */
   unblock(): void {
+    if (!this.#isBlocked) return;
     this.#isBlocked = false;
     this.advance();
   }

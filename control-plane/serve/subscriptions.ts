@@ -3,6 +3,8 @@ import { splitVirtualHostResourceName } from "../../common/xds/type-url.ts";
 
 /** Names per type and stream; more closes the stream, so that no client can fill the control plane's memory. */
 export const maxSubscribedNames = 50_000;
+/** Characters of all those names together. */
+const maxTextLength = 4 * 1024 * 1024;
 const maxNameLength = 4096;
 const wildcard = "*";
 
@@ -16,9 +18,15 @@ export class Subscription {
   owesFirstAnswer = false;
   isStarted = false;
   isWildcard = false;
+  #textLength = 0;
 
   constructor(kind: ResourceKind) {
     this.kind = kind;
+  }
+
+  /** Characters of `names` together. */
+  get textLength(): number {
+    return this.#textLength;
   }
 
   /**
@@ -34,7 +42,7 @@ export class Subscription {
     }
     for (const name of unsubscribe) {
       if (name === wildcard) this.isWildcard = false;
-      this.names.delete(name);
+      this.#drop(name);
       this.owed.delete(name);
     }
     for (const name of subscribe) this.#add(name);
@@ -47,7 +55,7 @@ export class Subscription {
     if (names.length === 0 && !this.names.size) return this.change([], []);
     for (const name of this.names) {
       if (wanted.has(name)) wanted.delete(name);
-      else this.names.delete(name);
+      else this.#drop(name);
     }
     return this.change([...wanted], []);
   }
@@ -70,15 +78,36 @@ export class Subscription {
       this.owesFirstAnswer = true;
       return;
     }
+    if (!this.names.has(name)) this.#textLength += name.length;
     this.names.add(name);
     this.owed.add(name);
+  }
+
+  #drop(name: string): void {
+    if (this.names.delete(name)) this.#textLength -= name.length;
   }
 
   #excess(added: readonly string[]): string | undefined {
     if (this.names.size > maxSubscribedNames)
       return `more than ${maxSubscribedNames} names subscribed on ${this.kind}`;
+    if (this.#textLength > maxTextLength)
+      return `the names subscribed on ${this.kind} have more than ${maxTextLength} characters`;
     if (added.some((name) => name.length > maxNameLength))
       return `a resource name is longer than ${maxNameLength}`;
     return undefined;
   }
+}
+
+/** What is wrong with the versions that a client says it has, if anything. */
+export function excessOfVersions(
+  kind: ResourceKind,
+  versions: ReadonlyMap<string, string>,
+): string | undefined {
+  if (versions.size > maxSubscribedNames)
+    return `more than ${maxSubscribedNames} versions of resources of ${kind}`;
+  let length = 0;
+  for (const [name, version] of versions) length += name.length + version.length;
+  return length > maxTextLength
+    ? `the names and versions of ${kind} have more than ${maxTextLength} characters`
+    : undefined;
 }
