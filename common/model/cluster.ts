@@ -27,6 +27,13 @@ export interface Cluster {
   readonly mutualTls?: ClientTls;
   /** Absent: "http1". */
   readonly protocol?: UpstreamProtocol;
+  /** What browsers send as gRPC-Web goes on as gRPC. */
+  readonly translatesGrpcWeb?: true;
+  /**
+   * Own addresses that connections come from, at most one per address family; the one of the endpoint's family counts (Envoy's
+   * upstream_bind_config). Absent: the system chooses.
+   */
+  readonly bindAddresses?: readonly string[];
   /** The DestinationRule that shaped it, else the resource that made the service. */
   readonly source?: Source;
   /** The service behind it, for metric labels. Absent on inbound and passthrough clusters. */

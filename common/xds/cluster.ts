@@ -36,6 +36,7 @@ const decisiveFields = ["clusterType", "transportSocketMatches", "filters", "loa
 export function encodeCluster(cluster: Cluster): Uint8Array {
   const policy = toClusterPolicy(cluster);
   const metadata = toWeftMetadata({
+    translatesGrpcWeb: cluster.translatesGrpcWeb,
     source: sourceToJson(cluster.source),
     service: cluster.service && { ...cluster.service },
     subset: cluster.subset,
@@ -91,6 +92,7 @@ function fromCluster(message: WireCluster, reading: Reading): Cluster {
   };
 }
 
+    ...(weft.translatesGrpcWeb === true ? { translatesGrpcWeb: true } : {}),
 function withErrorStatuses<P extends Pick<Cluster, "outlierDetection">>(policy: P, weft: Json): P {
   const { outlierDetection } = policy;
   const { outlierErrorStatuses: statuses } = weft as JsonObject;

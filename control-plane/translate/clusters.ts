@@ -108,8 +108,9 @@ export function inboundCluster(
 function upstreamProtocol(
   port: ServiceProtocol | undefined,
   overruling: UpstreamProtocol | undefined,
-): Pick<Cluster, "protocol"> {
-  const isHttp2 = port === "http2" || port === "grpc" || port === "grpc-web";
+): Pick<Cluster, "protocol" | "translatesGrpcWeb"> {
+  if (port === "grpc-web") return { protocol: "http2", translatesGrpcWeb: true };
+  const isHttp2 = port === "http2" || port === "grpc";
   if (overruling !== undefined && (isHttp2 || port === "http")) return { protocol: overruling };
   return isHttp2 ? { protocol: "http2" } : {};
 }

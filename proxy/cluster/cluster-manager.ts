@@ -1,5 +1,6 @@
 import type { Cluster } from "../../common/model/cluster.ts";
 import type { EndpointSet } from "../../common/model/endpoint.ts";
+import { translateGrpcWeb } from "../http/grpc-web.ts";
 import type { Service } from "../http/layer.ts";
 import type { ClusterParts } from "./cluster-parts.ts";
 import { sendTo } from "./send.ts";
@@ -23,7 +24,9 @@ export class ClusterManager {
     const cluster = this.#obtain(name);
     let service = this.#services.get(cluster);
     if (service === undefined) {
-      service = sendTo(cluster);
+      const [send, translate] = [sendTo(cluster), translateGrpcWeb(sendTo(cluster))];
+      service = (exchange) =>
+        cluster.config?.translatesGrpcWeb === true ? translate(exchange) : send(exchange);
       this.#services.set(cluster, service);
     }
     return service;

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import type { ClientHttp2Stream } from "node:http2";
+import type { ClientHttp2Stream, ServerHttp2Stream } from "node:http2";
 import { createServer as createHttp2Server } from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
 import { connect, createServer } from "node:net";
@@ -74,7 +74,7 @@ async function http2App(): Promise<{ readonly port: number; readonly heads: obje
     session.on("error", () => {});
     atEnd(() => session.destroy());
   });
-  server.on("stream", (stream, headers) => {
+  server.on("stream", (stream: ServerHttp2Stream, headers) => {
     heads.push(headers);
     stream.respond({ ":status": 200 });
     stream.on("data", (bytes: Buffer) => stream.write(bytes.toString().toUpperCase()));

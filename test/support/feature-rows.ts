@@ -113,7 +113,8 @@ export const featureRows: Readonly<Record<string, readonly FeatureRow[]>> = {
     },
     {
       feature: "gRPC-Web",
-      probes: { "GRPC-WEB": entry("ports: [{ number: 80, name: web, protocol: GRPC-WEB }]") },
+      tests: ["test/integration/grpc-web.test.ts"],
+      note: "for ports of protocol GRPC-WEB",
     },
     { feature: "JSON to gRPC", probes: { EnvoyFilter: envoyFilter } },
     { feature: "HTTP/3", probes: { HTTP3: server("{ number: 443, name: quic, protocol: HTTP3 }", "") } },

@@ -32,15 +32,6 @@ function validatePorts(spec: ServiceEntrySpec): FieldProblem[] {
     if (numbers.has(port.number)) twice("number");
     names.add(port.name);
     numbers.add(port.number);
-    if (servicePortProtocol(port) === "grpc-web") {
-      const why = "gRPC-Web is passed on as it comes, not translated to gRPC";
-      problems.push({
-        path: ["ports", index],
-        severity: "warning",
-        why,
-        hint: "let the service speak gRPC-Web itself",
-      });
-    }
     if (port.protocol === undefined && servicePortProtocol(port) === "tcp" && !port.name.startsWith("tcp")) {
       const hint = "add protocol: HTTP when it speaks HTTP, else protocol: TCP";
       problems.push({
