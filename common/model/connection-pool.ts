@@ -20,6 +20,8 @@ export interface ConnectionPool {
   readonly tcpKeepalive?: TcpKeepalive;
   /** Requests at a time on one HTTP/2 connection, when the server allows more. */
   readonly maxConcurrentStreams?: number;
+  /** False: requests of HTTP/1.1 to another of our sidecars do not share a connection. */
+  readonly sharesConnections?: false;
   /** When an HTTP/2 server that owes answers is asked whether it still lives. */
   readonly http2Keepalive?: Http2Keepalive;
 }

@@ -45,6 +45,7 @@ export function encodeCluster(cluster: Cluster): Uint8Array {
     outlierErrorStatuses: cluster.outlierDetection?.errorStatuses,
     tcpFault: tcpFaultToJson(cluster.tcpFault),
     retryBudgetMs: cluster.retryBudget?.intervalMs,
+    sharesConnections: cluster.connectionPool?.sharesConnections,
   });
   return ClusterCodec.encode({
     name: cluster.name,
@@ -82,7 +83,10 @@ function fromCluster(message: WireCluster, reading: Reading): Cluster {
     discovery: fromDiscovery(message, reading),
     loadBalancer: fromLoadBalancerFields(message, weft, reading),
     connectTimeoutMs: message.connectTimeout ? fromDuration(message.connectTimeout) : defaultConnectTimeoutMs,
-    ...withBudgetInterval(withErrorStatuses(fromClusterPolicy(message, reading), weft), weft),
+    ...withSharing(
+      withBudgetInterval(withErrorStatuses(fromClusterPolicy(message, reading), weft), weft),
+      weft,
+    ),
     ...(tls ? { tls } : {}),
     ...(mutualTls ? { mutualTls } : {}),
     ...(tcpFault ? { tcpFault } : {}),
@@ -106,6 +110,12 @@ function withBudgetInterval<P extends Pick<Cluster, "retryBudget">>(policy: P, w
   const intervalMs = number(weft, "retryBudgetMs");
   if (policy.retryBudget === undefined || intervalMs === undefined) return policy;
   return { ...policy, retryBudget: { ...policy.retryBudget, intervalMs } };
+}
+
+/** An Envoy has nothing to turn off there. */
+function withSharing<P extends Pick<Cluster, "connectionPool">>(policy: P, weft: Json): P {
+  if ((weft as JsonObject)["sharesConnections"] !== false) return policy;
+  return { ...policy, connectionPool: { ...policy.connectionPool, sharesConnections: false } };
 }
 
 function toDiscovery(name: string, discovery: ClusterDiscovery): WireCluster {

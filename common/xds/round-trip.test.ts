@@ -329,6 +329,7 @@ const limits = {
   tcpKeepalive: keepalive,
   maxConcurrentStreams: count,
   http2Keepalive: fc.record({ intervalMs: ms, timeoutMs: ms }),
+  sharesConnections: fc.constant(false as const),
 };
 const connectionPool = record<ConnectionPool>(limits, Object.keys(limits) as (keyof ConnectionPool)[]).filter(
   (pool) => Object.keys(pool).length > 0,

@@ -18,6 +18,8 @@ export type Connect = (
 
 export interface UpstreamHttp2 {
   readonly keepalive?: Http2Keepalive | undefined;
+  /** HTTP/1.1 in frames of HTTP/2 where the other end is one of our sidecars, else HTTP/1.1; only over the mesh's TLS. */
+  readonly isShared?: boolean | undefined;
 }
 
 /**

@@ -24,12 +24,15 @@ export class MultiplexPool implements RequestPool {
   connectFailures = 0;
 
   readonly #parts: PoolParts;
+  readonly #protocol: "http2" | "shared";
   readonly #settings: PoolSettings;
   readonly #clock: Clock;
   readonly #load: ClusterLoad;
   readonly #connections: Held[] = [];
   readonly #waiting: Waiting[] = [];
   #active = 0;
+  /** Exchanges on connections. */
+  #lent = 0;
   #opening = 0;
   #isDraining = false;
   #isStopped = false;
@@ -37,8 +40,10 @@ export class MultiplexPool implements RequestPool {
   /** Serves everything once a server has shown that it knows HTTP/1.1 only. */
   #fallback: Pool | undefined = undefined;
 
-  constructor(parts: PoolParts) {
+  /** `shared`: for requests of HTTP/1.1, each of which counts as one connection where connections are limited. */
+  constructor(parts: PoolParts, protocol: "http2" | "shared" = "http2") {
     this.#parts = parts;
+    this.#protocol = protocol;
     this.#settings = parts.settings;
     this.#clock = parts.clock;
     this.#load = parts.load ?? new ClusterLoad();
@@ -102,8 +107,22 @@ export class MultiplexPool implements RequestPool {
     this.#load.requests -= count;
   }
 
+  /** Whether one more request may be under way; the cluster's limit leaves every endpoint one, as `#mayOpen` does. */
+  #mayLend(): boolean {
+    const { maxConnections } = this.#load.limits;
+    if (this.#protocol === "http2" || maxConnections === undefined) return true;
+    return this.#lent === 0 || this.#load.connections < maxConnections;
+  }
+
+  /** What the limit of connections counts: them, or where they are shared the requests that would else have one each. */
+  #count(connections: number, requests: number): void {
+    this.#lent += requests;
+    this.#load.connections += this.#protocol === "http2" ? connections : requests;
+  }
+
   /** The first with room: the others may become idle, and end. */
   #free(): Held | undefined {
+    if (!this.#mayLend()) return undefined;
     const { maxConcurrentStreams } = this.#load.limits;
     for (const held of this.#connections) {
       if (
@@ -118,6 +137,7 @@ export class MultiplexPool implements RequestPool {
   #lend(held: Held, exchange: Exchange): Promise<Response> {
     held.active++;
     held.requests++;
+    this.#count(0, 1);
     const answered = held.connection.send(exchange);
     const { maxRequestsPerConnection } = this.#load.limits;
     if (maxRequestsPerConnection !== undefined && held.requests >= maxRequestsPerConnection)
@@ -148,18 +168,20 @@ export class MultiplexPool implements RequestPool {
   }
 
   #openForWaiting(): void {
+    if (!this.#mayLend()) return;
     const capacity = Math.min(this.#load.limits.maxConcurrentStreams ?? expectedCapacity, expectedCapacity);
     while (this.#opening * capacity < this.#waiting.length && this.#mayOpen()) {
       this.#opening++;
-      this.#load.connections++;
-      this.#parts.connect("http2").then(this.#onOpened, this.#onConnectFailed);
+      this.#count(1, 0);
+      this.#parts.connect(this.#protocol).then(this.#onOpened, this.#onConnectFailed);
     }
   }
 
   #mayOpen(): boolean {
     const own = this.open + this.#opening;
     const { maxConnections } = this.#load.limits;
-    if (maxConnections === undefined) return own < this.#settings.maxConnections;
+    if (maxConnections === undefined || this.#protocol === "shared")
+      return own < this.#settings.maxConnections;
     return own === 0 || this.#load.connections < maxConnections;
   }
 
@@ -171,7 +193,7 @@ export class MultiplexPool implements RequestPool {
     }
     this.#opening--;
     if (!connection.isMultiplexed) {
-      this.#load.connections--;
+      this.#count(-1, 0);
       this.#fallBack(connection);
       return;
     }
@@ -195,7 +217,7 @@ export class MultiplexPool implements RequestPool {
 
   readonly #onConnectFailed = (thrown: unknown): void => {
     this.#opening--;
-    this.#load.connections--;
+    this.#count(-1, 0);
     this.connectFailures++;
     const cause = toMeshError(thrown);
     // One failure answers all that would have gone there: they would only wait for the same refusal.
@@ -228,6 +250,7 @@ export class MultiplexPool implements RequestPool {
 
   #ended(held: Held): void {
     held.active--;
+    this.#count(0, -1);
     this.#end(1);
     if (held.active === 0) {
       held.idleSince = this.#clock.monotonic();
@@ -265,7 +288,7 @@ export class MultiplexPool implements RequestPool {
     held.cancelExpiry?.();
     this.#end(held.active);
     this.open--;
-    this.#load.connections--;
+    this.#count(-1, -held.active);
     this.#connections.splice(this.#connections.indexOf(held), 1);
     this.#openForWaiting();
   }

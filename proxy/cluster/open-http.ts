@@ -3,6 +3,7 @@ import { clientHttp1 } from "../http/http1/client.ts";
 import { clientHttp2 } from "../http/http2/client.ts";
 import { defaultHttp2ClientSettings } from "../http/http2/client-settings.ts";
 import { connect } from "../net/connect.ts";
+import { sharedProtocol } from "../net/mesh-tls.ts";
 import type { TlsClient } from "../net/tls-client.ts";
 import type { Connect, UpstreamHttp2 } from "./connect.ts";
 
@@ -14,10 +15,11 @@ export function openHttp(tlsClient: TlsClient, clock: Clock): Connect {
       const socket = await connect(target, clock);
       return http2 === undefined ? clientHttp1(socket, clock) : clientHttp2(socket, clock, settingsOf(http2));
     }
-    const protocols = http2 === undefined ? ["http/1.1"] : ["h2", "http/1.1"];
+    const multiplexed = http2?.isShared ? sharedProtocol : "h2";
+    const protocols = http2 === undefined ? ["http/1.1"] : [multiplexed, "http/1.1"];
     const socket = await tlsClient.connect(target, tls.settings, tls.serverName, protocols);
-    return http2 !== undefined && socket.alpnProtocol === "h2"
-      ? clientHttp2(socket, clock, settingsOf(http2))
+    return http2 !== undefined && socket.alpnProtocol === multiplexed
+      ? clientHttp2(socket, clock, settingsOf(http2), http2.isShared)
       : clientHttp1(socket, clock);
   };
 }

@@ -24,9 +24,12 @@ export const defaultPoolSettings: PoolSettings = Object.freeze({
   idleTimeoutMs: 4_500,
 });
 
+/** `shared`: see `UpstreamHttp2.isShared`. */
+export type ConnectionProtocol = "http1" | "http2" | "shared";
+
 export interface PoolParts {
   /** Opens a connection that speaks what is asked for, or HTTP/1.1 where ALPN comes to that. */
-  readonly connect: (protocol: "http1" | "http2") => Promise<ClientConnection>;
+  readonly connect: (protocol: ConnectionProtocol) => Promise<ClientConnection>;
   /** Shared by all pools of a cluster; its limits come before the settings'. */
   readonly load?: ClusterLoad;
   readonly settings: PoolSettings;

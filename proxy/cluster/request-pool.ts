@@ -1,5 +1,6 @@
 import type { UpstreamProtocol } from "../../common/model/cluster.ts";
 import type { Exchange, Response } from "../http/exchange.ts";
+import type { ClusterLoad } from "./load.ts";
 import { MultiplexPool } from "./multiplex-pool.ts";
 import type { PoolParts } from "./pool.ts";
 import { Pool } from "./pool.ts";
@@ -28,25 +29,39 @@ export interface RequestPool {
   stop(): void;
 }
 
-export function createPool(protocol: UpstreamProtocol, parts: PoolParts): RequestPool {
+/** `shared`: HTTP/1.1 between two sidecars of the mesh. */
+export function createPool(protocol: UpstreamProtocol | "shared", parts: PoolParts): RequestPool {
   switch (protocol) {
     case "http1":
       return new Pool(parts);
     case "http2":
       return new MultiplexPool(parts);
     case "client":
-      return new ClientProtocolPool(parts);
+      return new TwoPools(parts, "http2", (exchange) => exchange.protocol === "HTTP/2");
+    case "shared":
+      return new TwoPools(parts, "shared", (exchange) => maySend(exchange, parts.load));
   }
 }
 
-/** Speaks to the endpoint what each request's client spoke (Istio's useClientProtocol). */
-class ClientProtocolPool implements RequestPool {
+/** What becomes a tunnel of bytes has a connection of its own. */
+function maySend({ upgrade }: Exchange, load: ClusterLoad | undefined): boolean {
+  return upgrade === undefined && load?.limits.sharesConnections !== false;
+}
+
+/** Two ways to speak to one endpoint, chosen for each request. */
+class TwoPools implements RequestPool {
   readonly #http1: Pool;
   readonly #http2: MultiplexPool;
+  readonly #isMultiplexed: (exchange: Exchange) => boolean;
 
-  constructor(parts: PoolParts) {
+  constructor(
+    parts: PoolParts,
+    protocol: "http2" | "shared",
+    isMultiplexed: (exchange: Exchange) => boolean,
+  ) {
     this.#http1 = new Pool(parts);
-    this.#http2 = new MultiplexPool(parts);
+    this.#http2 = new MultiplexPool(parts, protocol);
+    this.#isMultiplexed = isMultiplexed;
   }
 
   get active(): number {
@@ -78,7 +93,7 @@ class ClientProtocolPool implements RequestPool {
   }
 
   send(exchange: Exchange): Promise<Response> {
-    return exchange.protocol === "HTTP/2" ? this.#http2.send(exchange) : this.#http1.send(exchange);
+    return this.#isMultiplexed(exchange) ? this.#http2.send(exchange) : this.#http1.send(exchange);
   }
 
   drain(): void {

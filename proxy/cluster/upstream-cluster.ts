@@ -319,10 +319,12 @@ export class UpstreamCluster {
     const { connect, pool, clock } = this.#parts;
     const { address, port } = endpoint;
     const tls = this.#tlsTo(endpoint);
-    const pooled = createPool(this.#config?.protocol ?? "http1", {
+    const { protocol: spoken = tls?.settings.identity ? "shared" : "http1" } = this.#config ?? {};
+    const pooled = createPool(spoken, {
       connect: (protocol) => {
         const { tcpKeepalive, http2Keepalive } = this.load.limits;
-        const http2 = protocol === "http2" ? { keepalive: http2Keepalive } : undefined;
+        const isShared = protocol === "shared";
+        const http2 = protocol === "http1" ? undefined : { keepalive: http2Keepalive, isShared };
         return connect(
           { host: this.#dial(address), port },
           this.#connectTimeoutMs(),

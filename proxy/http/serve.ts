@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import type { CancelTimer } from "../../common/base/clock.ts";
+import { sharedProtocol } from "../net/mesh-tls.ts";
 import { serveHttp1 } from "./http1/server.ts";
 import { clientPreface } from "./http2/frame.ts";
 import { serveHttp2 } from "./http2/server.ts";
@@ -22,6 +23,7 @@ export function serveHttp(
   service: Service,
   alpn?: AlpnProtocol,
 ): HttpServerConnection {
+  if (alpn === sharedProtocol) return serveHttp2(socket, options, service, true);
   if (alpn === "h2") return serveHttp2(socket, options, service);
   if (alpn === "http/1.1") return serveHttp1(socket, options, service);
   return new UndecidedConnection(socket, options, service);

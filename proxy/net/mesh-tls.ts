@@ -10,6 +10,12 @@ import type { TlsMaterial } from "./tls-files.ts";
 /** What is said by ALPN besides the protocol inside: that this is the mesh's TLS and not an app's own (as Istio's proxies say it). */
 export const meshProtocol = "istio";
 
+/**
+ * HTTP/1.1 in frames of HTTP/2, which only two of our own sidecars speak: all requests to an endpoint share a connection. Others do not know
+ * the name, and agree on what is offered beside it.
+ */
+export const sharedProtocol = "weft/1";
+
 /** What handshakes within the mesh use now. Throws an Error while this workload has no certificate. */
 export function meshMaterial(identity: IdentitySource | undefined, now: number): TlsMaterial {
   const current = identity?.current;

@@ -6,7 +6,7 @@ import type { ServerTls } from "../../common/model/tls.ts";
 import { refusalOfClient } from "./check-client.ts";
 import type { IdentitySource } from "./identity-source.ts";
 import type { HandshakeCounts } from "./mesh-tls.ts";
-import { clientOf, meshMaterial, meshProtocol, notePeer } from "./mesh-tls.ts";
+import { clientOf, meshMaterial, meshProtocol, notePeer, sharedProtocol } from "./mesh-tls.ts";
 import type { TlsMaterial } from "./tls-files.ts";
 import { readServerFiles, sameMaterial } from "./tls-files.ts";
 
@@ -52,7 +52,7 @@ export class TlsServer {
     this.tls = tls;
     this.#parts = parts;
     const asksClient = tls.clientCaFile !== undefined || tls.clientCaSecret !== undefined;
-    const protocols = tls.identity === undefined ? parts.protocols : [...parts.protocols, meshProtocol];
+    const protocols = tls.identity === undefined ? parts.protocols : meshProtocols(parts.protocols);
     this.#server = createServer({
       requestCert: asksClient || tls.identity !== undefined,
       // Within the mesh the reason is told, so that is looked at below.
@@ -156,6 +156,11 @@ export class TlsServer {
     this.#cancelRefresh?.();
     this.#cancelRefresh = undefined;
   }
+}
+
+/** First comes what is preferred. Bytes that are passed on are not ours to put into frames. */
+function meshProtocols(protocols: readonly string[]): readonly string[] {
+  return protocols.length === 0 ? [meshProtocol] : [sharedProtocol, ...protocols, meshProtocol];
 }
 
 /** OpenSSL's words for what was wrong with the client's certificate, or with its handshake. */

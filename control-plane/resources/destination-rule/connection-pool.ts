@@ -53,7 +53,7 @@ export const connectionPoolField = z.strictObject({
         .enum(["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"])
         .optional()
         .describe(
-          "UPGRADE: requests are sent as HTTP/2 to ports that speak HTTP/1.1, too. Default: only to HTTP2 and GRPC ports.",
+          "UPGRADE: HTTP/2 to HTTP/1.1 ports, too. DO_NOT_UPGRADE: not even two sidecars share a connection. Default: HTTP/2 to HTTP2 and GRPC ports; requests of HTTP/1.1 between two sidecars share a connection.",
         ),
       useClientProtocol: z
         .boolean()
@@ -118,6 +118,10 @@ export function compileConnectionPool({
     ...present("tcpKeepalive", tcp?.tcpKeepalive && compileKeepalive(tcp.tcpKeepalive)),
     ...present("maxConcurrentStreams", http?.maxConcurrentStreams || undefined),
     ...present("http2Keepalive", http?.http2KeepAlive && compileHttp2Keepalive(http.http2KeepAlive)),
+    ...present(
+      "sharesConnections",
+      http?.h2UpgradePolicy === "DO_NOT_UPGRADE" ? (false as const) : undefined,
+    ),
     ...present("protocol", overrulingProtocol(http)),
   };
 }

@@ -40,7 +40,8 @@ export class Http2ClientConnection implements ClientConnection, SessionOwner {
     this.#socket = socket;
     this.#clock = clock;
     this.#settings = settings;
-    const limits = { maxOctets: settings.maxHeaderBytes, maxFields: settings.maxHeaderCount };
+    const uncounted = carriesHttp1 ? 32 * settings.maxHeaderCount : 0;
+    const limits = { maxOctets: settings.maxHeaderBytes + uncounted, maxFields: settings.maxHeaderCount };
     this.#session = new Session(socket, this, clock, limits, true, carriesHttp1);
     this.#heardAt = clock.monotonic();
     this.#deadline = new Deadline(clock, () => this.#wake());

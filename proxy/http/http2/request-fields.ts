@@ -23,18 +23,16 @@ export interface RequestFields {
 }
 
 const unsafeTarget = /[^\x21-\x7e]/;
-const unsafeOctets = /[^\x21-\x7e\x80-\xff]/;
 
 /**
  * Makes a request head of a decoded block. Throws Http2Error for a malformed request (RFC 9113 8.1.1), which only a reset answers, and
  * MeshError for one that is sound HTTP/2 but gets an answer of ours: bad_request, uri_too_long, headers_too_large,
- * method_not_allowed, expectation_failed. `carriesHttp1`: targets may hold octets that HTTP/1.1 lets through, and Host may be empty.
+ * method_not_allowed, expectation_failed.
  */
 export function readRequest(
   block: FieldBlock,
   settings: HttpServerSettings,
   streamId: number,
-  carriesHttp1 = false,
 ): RequestFields {
   if (block.request !== undefined) return block.request as RequestFields;
   if (block.isTooLarge) throw meshError("headers_too_large", "http2.headers_too_large");
@@ -130,9 +128,9 @@ export function readRequest(
   if (protocol !== undefined && (method !== "CONNECT" || !isToken.test(protocol)))
     throw malformed("invalid_protocol");
   if (scheme !== "http" && scheme !== "https") throw malformed("invalid_scheme");
-  if (path === undefined || path === "" || (carriesHttp1 ? unsafeOctets : unsafeTarget).test(path)) throw malformed("invalid_path");
+  if (path === undefined || path === "" || unsafeTarget.test(path)) throw malformed("invalid_path");
   if (path.charCodeAt(0) !== 0x2f && !(path === "*" && method === "OPTIONS")) throw malformed("invalid_path");
-  if (authority === undefined || (authority === "" && !carriesHttp1)) authority = host;
+  if (authority === undefined || authority === "") authority = host;
   else if (host !== undefined && host.toLowerCase() !== authority.toLowerCase())
     throw malformed("host_is_not_authority");
   if (!isToken.test(method)) throw malformed("invalid_method");

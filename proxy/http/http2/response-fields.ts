@@ -35,7 +35,6 @@ export function readResponse(block: FieldBlock, streamId: number): ResponseField
         if (status === 0) throw malformed("invalid_status");
         continue;
       case FieldKind.reason:
-        if (breaksReason.test(value)) throw malformed("invalid_reason");
         reason = value;
         continue;
       case FieldKind.method:
@@ -63,8 +62,6 @@ export function readResponse(block: FieldBlock, streamId: number): ResponseField
   if (status === 0) throw malformed("missing_status");
   return { status, reason, fields, contentLength };
 }
-
-const breaksReason = /[^\t\x20-\x7e\x80-\xff]/;
 
 /** Three digits; 101 does not exist in HTTP/2 (RFC 9113 8.6). 0 for anything else. */
 function statusOf(value: string): number {

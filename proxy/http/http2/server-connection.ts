@@ -22,6 +22,9 @@ const lingerMs = 1_000;
 /** How long the first GOAWAY may take to reach the client and come back as an acknowledged PING. */
 const goawayTripMs = 1_000;
 
+/** Requests at a time on a connection of another sidecar: those that many clients' connections would have brought. */
+const sharedStreams = 1_024;
+
 /** One downstream HTTP/2 connection, from accept to close. */
 export class Http2ServerConnection implements HttpServerConnection, SessionOwner {
   onClose: (() => void) | undefined = undefined;
@@ -30,6 +33,7 @@ export class Http2ServerConnection implements HttpServerConnection, SessionOwner
   readonly #options: HttpServerOptions;
   readonly #service: Service;
   readonly #session: Session;
+  readonly #maxStreams: number;
   readonly #deadline: Deadline;
   /** `announced`: the client has been told to open no more streams; `leaving`: it knows, or has had time to. */
   #phase: "open" | "announced" | "leaving" | "lingering" | "closed" = "open";
@@ -45,7 +49,10 @@ export class Http2ServerConnection implements HttpServerConnection, SessionOwner
     this.#socket = socket;
     this.#options = options;
     this.#service = service;
-    const limits = { maxOctets: settings.maxHeaderBytes, maxFields: settings.maxHeaderCount };
+    // A header section that HTTP/1.1 lets through must not be too long only because HTTP/2 counts 32 octets more for each field.
+    const uncounted = carriesHttp1 ? 32 * settings.maxHeaderCount : 0;
+    const limits = { maxOctets: settings.maxHeaderBytes + uncounted, maxFields: settings.maxHeaderCount };
+    this.#maxStreams = carriesHttp1 ? sharedStreams : settings.maxConcurrentStreams;
     this.#session = new Session(socket, this, clock, limits, false, carriesHttp1);
     this.#deadline = new Deadline(clock, () => this.#expire());
     this.#idleSince = clock.monotonic();
@@ -67,7 +74,7 @@ export class Http2ServerConnection implements HttpServerConnection, SessionOwner
       settingsPayload({
         initialWindowSize: this.#session.ownInitialWindow,
         maxHeaderListSize: settings.maxHeaderBytes,
-        maxConcurrentStreams: settings.maxConcurrentStreams,
+        maxConcurrentStreams: this.#maxStreams,
         enableConnectProtocol: true,
       }),
     );
@@ -123,11 +130,11 @@ export class Http2ServerConnection implements HttpServerConnection, SessionOwner
       throw new Http2Error(ErrorCode.streamClosed, "http2.headers_on_closed_stream");
     session.lastPeerStream = streamId;
     const { settings, clock } = this.#options;
-    if (this.#phase === "leaving" || session.streams.size >= settings.maxConcurrentStreams)
+    if (this.#phase === "leaving" || session.streams.size >= this.#maxStreams)
       throw new Http2Error(ErrorCode.refusedStream, "http2.too_many_streams", streamId);
     let request: RequestFields | MeshError;
     try {
-      request = readRequest(block, settings, streamId, session.carriesHttp1);
+      request = readRequest(block, settings, streamId);
     } catch (thrown) {
       if (!(thrown instanceof MeshErrorClass)) {
         if (thrown instanceof Http2Error) this.#noteViolation(thrown, block);
