@@ -3,7 +3,7 @@ interface Numbered {
   readonly id: number;
 }
 
-const firstSlots = 64;
+const firstSlots = 16;
 /** Slots for each stream that is open, beyond which the table does not grow. */
 const slotsPerStream = 8;
 

@@ -46,10 +46,10 @@ const staticKinds: readonly number[] = staticTable.map(([name, value]) => fieldK
 export class HpackDecoder {
   readonly #limits: FieldLimits;
   readonly #kindOf: (name: string, value: string) => number;
-  /** The dynamic table as a ring: the entry inserted last lies at `#inserted - 1` modulo the ring. */
-  readonly #names: string[] = new Array<string>(maxEntries).fill("");
-  readonly #values: string[] = new Array<string>(maxEntries).fill("");
-  readonly #kinds: number[] = new Array<number>(maxEntries).fill(0);
+  /** The dynamic table as a ring that grows with its first round: the entry inserted last lies at `#inserted - 1` modulo `maxEntries`. */
+  readonly #names: string[] = [];
+  readonly #values: string[] = [];
+  readonly #kinds: number[] = [];
   #inserted = 0;
   #count = 0;
   #octets = 0;

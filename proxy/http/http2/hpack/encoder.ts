@@ -25,9 +25,9 @@ export const blockOverhead = 12;
 export class HpackEncoder {
   readonly #keepsCase: boolean;
   readonly #names = new Map<string, NameEntry>();
-  /** The table as a ring, for eviction: the oldest lies at `#inserted - #count` modulo the ring. */
-  readonly #entries: (NameEntry | undefined)[] = new Array<NameEntry | undefined>(maxEntries).fill(undefined);
-  readonly #values: string[] = new Array<string>(maxEntries).fill("");
+  /** The table as a ring that grows with its first round, for eviction: the oldest lies at `#inserted - #count` modulo `maxEntries`. */
+  readonly #entries: (NameEntry | undefined)[] = [];
+  readonly #values: string[] = [];
   #inserted = 0;
   #count = 0;
   #octets = 0;
