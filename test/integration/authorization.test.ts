@@ -1,5 +1,6 @@
 import { createHmac, generateKeyPairSync } from "node:crypto";
-import { connect } from "node:net";
+import type { AddressInfo } from "node:net";
+import { connect, createServer } from "node:net";
 import { text } from "node:stream/consumers";
 import type { UrlObject } from "node:url";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
@@ -522,6 +523,51 @@ describe("somebody who is asked", () => {
     });
     const refused = await ask({ path: "/asked" });
     expect([refused.status, refused.content]).toEqual([401, "who?"]);
+  });
+});
+
+describe("a connection whose bytes nobody reads", () => {
+  /** A gateway that passes connections on to a server that greets; what a client hears. */
+  async function heardWith(...texts: readonly string[]): Promise<string> {
+    const server = createServer((socket) => socket.on("error", () => {}).end("hello"));
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    atEnd(() => server.close());
+    const mesh = new YamlMesh(compileMeshConfig({}));
+    atEnd(() => mesh.stop());
+    const db = serviceYaml("db", { v1: (server.address() as AddressInfo).port }).replace(
+      "name: http }",
+      "name: http, protocol: TCP }",
+    );
+    await mesh.apply(
+      db,
+      resourceYaml(
+        "Gateway",
+        "edge",
+        "selector: { istio: edge }\nservers: [{ port: { number: 80, name: tcp, protocol: TCP }, hosts: ['*'] }]",
+      ),
+      resourceYaml(
+        "VirtualService",
+        "db",
+        "hosts: ['*']\ngateways: [edge]\ntcp: [{ route: [{ destination: { host: db } }] }]",
+      ),
+      ...texts,
+    );
+    const proxy = await mesh.proxy({ kind: "gateway", labels: "istio=edge", bind: ["80=127.0.0.1:1"] });
+    const client = connect(onlyPort(proxy), "127.0.0.1").on("error", () => {});
+    atEnd(() => client.destroy());
+    return text(client).catch(() => "");
+  }
+
+  it("is let in and kept out by who opens it, before a byte is passed on", async () => {
+    const by = (action: string, rule: string) =>
+      security("AuthorizationPolicy", "who", `action: ${action}\nrules: [${rule}]`);
+    expect(await heardWith()).toBe("hello");
+    expect(await heardWith(by("DENY", "{ from: [{ source: { ipBlocks: [127.0.0.0/8] } }] }"))).toBe("");
+    expect(await heardWith(by("ALLOW", "{ from: [{ source: { ipBlocks: [127.0.0.0/8] } }] }"))).toBe("hello");
+    expect(await heardWith(by("ALLOW", "{ from: [{ source: { ipBlocks: [10.0.0.0/8] } }] }"))).toBe("");
+    // What asks about a request can't be answered here: nobody is let in by it, and everybody kept out.
+    expect(await heardWith(by("ALLOW", "{ to: [{ operation: { methods: [GET] } }] }"))).toBe("");
+    expect(await heardWith(by("DENY", "{ to: [{ operation: { methods: [GET] } }] }"))).toBe("");
   });
 });
 
