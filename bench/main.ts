@@ -1,5 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import type { PeerKind } from "./peers/peer.ts";
+import { twoHopPeers } from "./peers/two-hops.ts";
 import { useBuiltWeft } from "./peers/weft.ts";
 import type { HopResult } from "./scenarios/hop.ts";
 import { hop, hopPeers } from "./scenarios/hop.ts";
@@ -19,6 +21,7 @@ import { describeMachine } from "./support/machine.ts";
 const usage = `npm run bench -- SCENARIO [options]
 
   hop      one HTTP/1.1 hop: Weft beside Envoy, HAProxy, nginx, http-proxy and no proxy
+  two-hop-mtls  from sidecar to sidecar over mutual TLS: two of Weft beside two Envoys, each pair on one core
   start    time to load the xDS types, and from a sidecar's start to its first request
   report   these and memory, beside the budgets: the page docs/benchmarks.md
   h2       one HTTP/2 hop, 4 connections with 10 streams each: Weft beside Envoy
@@ -69,6 +72,7 @@ interface Outcome {
 /** Every scenario; one line each. */
 const scenarios: Readonly<Record<string, (flags: Flags) => Promise<Outcome>>> = {
   hop: runHop,
+  "two-hop-mtls": runTwoHops,
   h2: (flags) => runMultiplexed("h2", flags),
   grpc: (flags) => runMultiplexed("grpc", flags),
   memory: runMemory,
@@ -137,11 +141,16 @@ async function runHop(flags: Flags): Promise<Outcome> {
   return { result, text: printHop(result) };
 }
 
-async function measureHop(flags: Flags): Promise<HopResult> {
-  const unknown = flags.peers?.find((wanted) => !hopPeers.some(({ name }) => sameName(name, wanted)));
+async function runTwoHops(flags: Flags): Promise<Outcome> {
+  const result = await measureHop(flags, twoHopPeers);
+  return { result, text: printHop(result) };
+}
+
+async function measureHop(flags: Flags, all: readonly PeerKind[] = hopPeers): Promise<HopResult> {
+  const unknown = flags.peers?.find((wanted) => !all.some(({ name }) => sameName(name, wanted)));
   if (unknown !== undefined)
-    fail(`no peer ${JSON.stringify(unknown)}; there are ${hopPeers.map(({ name }) => name).join(", ")}`);
-  const peers = hopPeers.filter(({ name }) => flags.peers?.some((wanted) => sameName(name, wanted)) ?? true);
+    fail(`no peer ${JSON.stringify(unknown)}; there are ${all.map(({ name }) => name).join(", ")}`);
+  const peers = all.filter(({ name }) => flags.peers?.some((wanted) => sameName(name, wanted)) ?? true);
   return hop({
     peers,
     rounds: flags.rounds,

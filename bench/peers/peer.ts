@@ -16,6 +16,8 @@ export interface Peer {
   readonly port: number;
   /** The process whose CPU time and memory count; absent for no proxy. */
   readonly pid?: number;
+  /** Further processes whose use counts too. */
+  readonly morePids?: readonly number[];
   stop(): Promise<void>;
 }
 

@@ -66,7 +66,16 @@ export interface BenchControlPlane {
 
 export async function startControlPlane(
   yaml: string,
-  { core = loadCore, nodeArgs = [] }: { readonly core?: number; readonly nodeArgs?: readonly string[] } = {},
+  {
+    core = loadCore,
+    nodeArgs = [],
+    options = [],
+  }: {
+    readonly core?: number;
+    readonly nodeArgs?: readonly string[];
+    /** More of `weft control-plane`'s. */
+    readonly options?: readonly string[];
+  } = {},
 ): Promise<BenchControlPlane> {
   const folder = scratchFolder();
   writeFileSync(join(folder, "mesh.yaml"), yaml);
@@ -74,6 +83,7 @@ export async function startControlPlane(
   const args = [
     "control-plane",
     ...["--config", folder, "--state", scratchFolder()],
+    ...options,
     ...["--xds", `127.0.0.1:${xds}`, "--http", `127.0.0.1:${http}`],
   ];
   const child = startWeft(core, args, nodeArgs);
@@ -110,7 +120,8 @@ export async function startSidecar(xds: number, options: readonly string[] = [])
   return { port, pid: child.pid, stop: () => child.stop() };
 }
 
-function startWeft(core: number, args: readonly string[], nodeArgs: readonly string[] = []): Child {
+/** `weft ARGS` as a process of its own. */
+export function startWeft(core: number, args: readonly string[], nodeArgs: readonly string[] = []): Child {
   return startChild(process.execPath, [...nodeArgs, runsBuilt ? builtCommand : command, ...args], { core });
 }
 
@@ -152,7 +163,8 @@ interface Question {
   readonly host: string;
 }
 
-async function untilStatus(status: number, question: Question, child: Child): Promise<void> {
+/** Resolves when a request is answered with this status; rejects after 30 s. */
+export async function untilStatus(status: number, question: Question, child: Child): Promise<void> {
   const until = performance.now() + 30_000;
   let last: string | number = "nothing";
   while (performance.now() < until) {

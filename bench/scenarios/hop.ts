@@ -15,7 +15,7 @@ import { installFromDebian } from "../support/install.ts";
 import type { Load, LoadRequest, LoadResult } from "../support/load.ts";
 import { nodeLoad, wrkLoad } from "../support/load.ts";
 import type { ProcessUsage } from "../support/process-usage.ts";
-import { processUsage } from "../support/process-usage.ts";
+import { processesUsage } from "../support/process-usage.ts";
 import { removeScratch } from "../support/scratch.ts";
 import { median } from "../support/statistics.ts";
 
@@ -166,7 +166,7 @@ async function startPeers(
     try {
       const peer = await kind.start(backend.port);
       await wait(settleMs);
-      const idle = peer.pid === undefined ? undefined : processUsage(peer.pid);
+      const idle = processesUsage(pidsOf(peer));
       runners.push({ kind, version: installed.version, peer, idle, rounds: [], atRate: [] });
     } catch (error) {
       absent.push({ peer: kind.name, why: error instanceof Error ? error.message : String(error) });
@@ -184,9 +184,9 @@ function loadOf({ peer }: Runner, { connections, roundMs }: HopOptions): LoadReq
 
 async function oneRound(runner: Runner, load: Load, options: HopOptions): Promise<Round> {
   const { peer } = runner;
-  const before = peer.pid === undefined ? undefined : processUsage(peer.pid);
+  const before = processesUsage(pidsOf(peer));
   const result = await load(loadOf(runner, options));
-  const after = peer.pid === undefined ? undefined : processUsage(peer.pid);
+  const after = processesUsage(pidsOf(peer));
   if (before === undefined || after === undefined) return result;
   const { rssBytes, privateBytes } = after;
   return { ...result, cpuMicros: after.cpuMicros - before.cpuMicros, rssBytes, privateBytes };
@@ -214,4 +214,8 @@ function rowOf({ kind, version, rounds, atRate, idle }: Runner): HopRow {
     ...(own === undefined ? {} : { privateMb: own / 1e6 }),
     errors: [...rounds, ...atRate].reduce((sum, round) => sum + round.errors, 0),
   };
+}
+
+function pidsOf({ pid, morePids = [] }: Peer): readonly number[] {
+  return pid === undefined ? [] : [pid, ...morePids];
 }

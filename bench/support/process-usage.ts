@@ -25,3 +25,19 @@ export function processUsage(pid: number): ProcessUsage | undefined {
     privateBytes: (kilobytes("Private_Clean") + kilobytes("Private_Dirty")) * 1024,
   };
 }
+
+/** What several have used together; undefined for none of them. */
+export function processesUsage(pids: readonly number[]): ProcessUsage | undefined {
+  let sum: ProcessUsage | undefined;
+  for (const pid of pids) {
+    const one = processUsage(pid);
+    if (one === undefined) return undefined;
+    const { cpuMicros = 0, rssBytes = 0, privateBytes = 0 } = sum ?? {};
+    sum = {
+      cpuMicros: cpuMicros + one.cpuMicros,
+      rssBytes: rssBytes + one.rssBytes,
+      privateBytes: privateBytes + one.privateBytes,
+    };
+  }
+  return sum;
+}
