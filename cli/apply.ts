@@ -2,15 +2,15 @@ import { Command } from "commander";
 import { formatProblem } from "../common/base/problem.ts";
 import type { AppliedView } from "../common/model/mesh-status.ts";
 import { CliError } from "./cli-error.ts";
-import { readCliConfig } from "./config.ts";
 import { ControlPlaneClient } from "./control-plane-client.ts";
+import type { ControlPlaneChoice } from "./control-plane-option.ts";
+import { controlPlaneOption, tokenFileOption } from "./control-plane-option.ts";
 import { readFiles } from "./read-files.ts";
 import type { WaitOptions } from "./wait-option.ts";
 import { addWaitOptions, describeSettled, waitMs } from "./wait-option.ts";
 
-interface ApplyOptions extends WaitOptions {
+interface ApplyOptions extends WaitOptions, ControlPlaneChoice {
   readonly file: string;
-  readonly controlPlane: string;
 }
 
 /** `weft apply -f PATH [--wait]` */
@@ -18,12 +18,13 @@ export function applyCommand(): Command {
   const command = new Command("apply")
     .description("create or change resources; all of them or, when one is invalid, none")
     .requiredOption("-f, --file <path>", "file, folder, or - for standard input")
-    .option("--control-plane <host:port>", "HTTP API (env WEFT_CONTROL_PLANE)", readCliConfig().controlPlane);
+    .addOption(controlPlaneOption())
+    .addOption(tokenFileOption());
   return addWaitOptions(command).action(apply);
 }
 
 async function apply(options: ApplyOptions): Promise<void> {
-  const client = new ControlPlaneClient(options.controlPlane, "apply");
+  const client = new ControlPlaneClient(options, "apply");
   const wait = waitMs("apply", options);
   const answer = await client.apply(await readFiles("apply", options.file), wait);
   const { problems } = answer;

@@ -1,8 +1,10 @@
+import { readFileSync } from "node:fs";
 import { request } from "undici";
 import type { Problem } from "../common/base/problem.ts";
 import type { AppliedView, ProxyView, ResourceView, SettledView } from "../common/model/mesh-status.ts";
 import type { Source } from "../common/model/source.ts";
 import { CliError, invalidInput, wrongUse } from "./cli-error.ts";
+import type { ControlPlaneChoice } from "./control-plane-option.ts";
 import type { ExplainAnswer } from "./format-explanation.ts";
 import type { ResourceFile } from "./read-files.ts";
 
@@ -24,14 +26,16 @@ export interface DeleteAnswer {
 export class ControlPlaneClient {
   readonly #address: string;
   readonly #verb: string;
+  readonly #tokenFile: string | undefined;
 
-  /** `address` is `HOST:PORT`. */
-  constructor(address: string, verb: string) {
+  /** `controlPlane` is `HOST:PORT`. */
+  constructor({ controlPlane: address, tokenFile }: ControlPlaneChoice, verb: string) {
     if (!/^(\[[0-9a-fA-F:.]+\]|[^:\s/]+):\d{1,5}$/.test(address)) {
       throw wrongUse(`weft ${verb}: control plane ${JSON.stringify(address)} is not HOST:PORT`);
     }
     this.#address = address;
     this.#verb = verb;
+    this.#tokenFile = tokenFile;
   }
 
   /** All files in one step. `waitMs` 0 does not wait for the proxies. */
@@ -60,6 +64,16 @@ export class ControlPlaneClient {
     return (await this.#call("POST", "/explain", 0, JSON.stringify(question))) as ExplainAnswer;
   }
 
+  #authorization(): Readonly<Record<string, string>> {
+    if (this.#tokenFile === undefined) return {};
+    try {
+      return { authorization: `Bearer ${readFileSync(this.#tokenFile, "utf8").trim()}` };
+    } catch (cause) {
+      const { code = "unknown" } = cause as NodeJS.ErrnoException;
+      throw wrongUse(`weft ${this.#verb}: --token-file: ${this.#tokenFile} cannot be read: ${code}`);
+    }
+  }
+
   async #call(
     method: "GET" | "POST" | "DELETE",
     path: string,
@@ -72,7 +86,8 @@ export class ControlPlaneClient {
       method,
       headersTimeout: limitMs,
       bodyTimeout: limitMs,
-      ...(body === undefined ? {} : { body, headers: { "content-type": type } }),
+      headers: { ...this.#authorization(), ...(body === undefined ? {} : { "content-type": type }) },
+      ...(body === undefined ? {} : { body }),
     }).catch((error: unknown) => {
       const why = error instanceof Error ? error.message : String(error);
       throw new CliError(

@@ -30,7 +30,14 @@ export function controlPlaneCommand(): Command {
     )
     .option("--ca-password-file <file>", "of the PKCS#12 file")
     .option("--join-tokens <file>", "whose tokens are whose, as weft up writes it")
-    .option("--http <host:port>", "HTTP API, on loopback only (default: 127.0.0.1:15014)")
+    .option(
+      "--http <host:port>",
+      "HTTP API; beyond loopback only with --http-token-file (default: 127.0.0.1:15014)",
+    )
+    .option(
+      "--http-token-file <file>",
+      "holds the token that requests to the HTTP API must show (env WEFT_HTTP_TOKEN_FILE)",
+    )
     .option("--state <dir>", "where applied resources are kept (default: .weft/control-plane)")
     .option(
       "--mesh-config <file>",

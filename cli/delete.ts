@@ -1,13 +1,13 @@
 import { Command } from "commander";
-import { readCliConfig } from "./config.ts";
 import { ControlPlaneClient } from "./control-plane-client.ts";
+import type { ControlPlaneChoice } from "./control-plane-option.ts";
+import { controlPlaneOption, tokenFileOption } from "./control-plane-option.ts";
 import { resourceFromArgument } from "./resource-argument.ts";
 import type { WaitOptions } from "./wait-option.ts";
 import { addWaitOptions, describeSettled, waitMs } from "./wait-option.ts";
 
-interface DeleteOptions extends WaitOptions {
+interface DeleteOptions extends WaitOptions, ControlPlaneChoice {
   readonly namespace: string;
-  readonly controlPlane: string;
 }
 
 /** `weft delete KIND/NAME` */
@@ -16,13 +16,14 @@ export function deleteCommand(): Command {
     .description("remove a resource that was applied; one of the same name in a config folder shows again")
     .argument("<kind/name>", "such as VirtualService/product, vs/product or vs/default/product")
     .option("-n, --namespace <namespace>", "its namespace", "default")
-    .option("--control-plane <host:port>", "HTTP API (env WEFT_CONTROL_PLANE)", readCliConfig().controlPlane);
+    .addOption(controlPlaneOption())
+    .addOption(tokenFileOption());
   return addWaitOptions(command).action(remove);
 }
 
 async function remove(text: string, options: DeleteOptions): Promise<void> {
   const { kind, namespace, name } = resourceFromArgument("delete", text, options.namespace);
-  const client = new ControlPlaneClient(options.controlPlane, "delete");
+  const client = new ControlPlaneClient(options, "delete");
   const { uncovered, settled } = await client.delete(kind, namespace, name, waitMs("delete", options));
   process.stdout.write(`${kind}/${namespace}/${name} deleted\n`);
   if (uncovered !== undefined) {

@@ -1,20 +1,20 @@
 import { Command, Option } from "commander";
 import { invalidInput } from "./cli-error.ts";
-import { readCliConfig } from "./config.ts";
 import { ControlPlaneClient } from "./control-plane-client.ts";
+import type { ControlPlaneChoice } from "./control-plane-option.ts";
+import { controlPlaneOption, tokenFileOption } from "./control-plane-option.ts";
 import type { ExplainAnswer } from "./format-explanation.ts";
 import { formatExplanation } from "./format-explanation.ts";
 import { loadResources } from "./load-resources.ts";
 import { checkedHeaders, labelsFromArgument } from "./request-arguments.ts";
 
-interface ExplainOptions {
+interface ExplainOptions extends ControlPlaneChoice {
   readonly header: readonly string[];
   readonly from?: string;
   readonly namespace: string;
   readonly serviceAccount: string;
   readonly gateway?: string;
   readonly config: readonly string[];
-  readonly controlPlane: string;
   readonly output: "text" | "json";
 }
 
@@ -38,7 +38,8 @@ export function explainCommand(): Command {
       collect,
       [],
     )
-    .option("--control-plane <host:port>", "HTTP API (env WEFT_CONTROL_PLANE)", readCliConfig().controlPlane)
+    .addOption(controlPlaneOption())
+    .addOption(tokenFileOption())
     .addOption(new Option("-o, --output <format>", "how").choices(["text", "json"]).default("text"))
     .action(explain);
 }
@@ -61,7 +62,7 @@ async function explain(method: string, url: string, options: ExplainOptions): Pr
   const explanation =
     options.config.length > 0
       ? await explainFiles(question, options.config)
-      : await new ControlPlaneClient(options.controlPlane, "explain").explain(question);
+      : await new ControlPlaneClient(options, "explain").explain(question);
   process.stdout.write(
     options.output === "json"
       ? `${JSON.stringify(explanation, undefined, 2)}\n`

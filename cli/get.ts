@@ -1,15 +1,15 @@
 import { Command, Option } from "commander";
 import type { ResourceView } from "../common/model/mesh-status.ts";
 import { CliError } from "./cli-error.ts";
-import { readCliConfig } from "./config.ts";
 import { ControlPlaneClient } from "./control-plane-client.ts";
+import type { ControlPlaneChoice } from "./control-plane-option.ts";
+import { controlPlaneOption, tokenFileOption } from "./control-plane-option.ts";
 import { kindFromArgument, resourceFromArgument } from "./resource-argument.ts";
 import { formatAge, formatTable } from "./table.ts";
 
-interface GetOptions {
+interface GetOptions extends ControlPlaneChoice {
   readonly output: "table" | "yaml" | "json";
   readonly namespace: string;
-  readonly controlPlane: string;
 }
 
 /** `weft get [KIND]` */
@@ -19,14 +19,15 @@ export function getCommand(): Command {
     .argument("[kind]", "such as VirtualService, vs, or vs/product for a single one")
     .addOption(new Option("-o, --output <format>", "how").choices(["table", "yaml", "json"]).default("table"))
     .option("-n, --namespace <namespace>", "of KIND/NAME", "default")
-    .option("--control-plane <host:port>", "HTTP API (env WEFT_CONTROL_PLANE)", readCliConfig().controlPlane)
+    .addOption(controlPlaneOption())
+    .addOption(tokenFileOption())
     .action(get);
 }
 
 async function get(text: string | undefined, options: GetOptions): Promise<void> {
   const one = text?.includes("/") ? resourceFromArgument("get", text, options.namespace) : undefined;
   const kind = one?.kind ?? (text === undefined ? undefined : kindFromArgument("get", text));
-  const all = await new ControlPlaneClient(options.controlPlane, "get").resources(kind);
+  const all = await new ControlPlaneClient(options, "get").resources(kind);
   const found =
     one === undefined
       ? all

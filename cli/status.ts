@@ -2,15 +2,15 @@ import { Command, Option } from "commander";
 import { formatProblem } from "../common/base/problem.ts";
 import type { ProxyView, ResourceView } from "../common/model/mesh-status.ts";
 import { CliError } from "./cli-error.ts";
-import { readCliConfig } from "./config.ts";
 import { ControlPlaneClient } from "./control-plane-client.ts";
+import type { ControlPlaneChoice } from "./control-plane-option.ts";
+import { controlPlaneOption, tokenFileOption } from "./control-plane-option.ts";
 import { resourceFromArgument } from "./resource-argument.ts";
 import { formatAge, formatTable } from "./table.ts";
 
-interface StatusOptions {
+interface StatusOptions extends ControlPlaneChoice {
   readonly output: "table" | "json";
   readonly namespace: string;
-  readonly controlPlane: string;
 }
 
 /** `weft status [KIND/NAME]` */
@@ -20,12 +20,13 @@ export function statusCommand(): Command {
     .argument("[kind/name]", "such as VirtualService/product")
     .addOption(new Option("-o, --output <format>", "how").choices(["table", "json"]).default("table"))
     .option("-n, --namespace <namespace>", "of KIND/NAME", "default")
-    .option("--control-plane <host:port>", "HTTP API (env WEFT_CONTROL_PLANE)", readCliConfig().controlPlane)
+    .addOption(controlPlaneOption())
+    .addOption(tokenFileOption())
     .action(status);
 }
 
 async function status(text: string | undefined, options: StatusOptions): Promise<void> {
-  const client = new ControlPlaneClient(options.controlPlane, "status");
+  const client = new ControlPlaneClient(options, "status");
   if (text !== undefined) {
     const wanted = resourceFromArgument("status", text, options.namespace);
     const found = (await client.resources(wanted.kind)).find(

@@ -90,7 +90,9 @@ async function up(file: string, options: UpOptions): Promise<void> {
 /** A rule that was applied days ago and still holds would surprise whoever reads only the files. */
 async function earlierChanges(port: number): Promise<readonly string[]> {
   const { ControlPlaneClient } = await import("./control-plane-client.ts");
-  const resources = await new ControlPlaneClient(`127.0.0.1:${port}`, "up").resources().catch(() => []);
+  const { httpTokenFile: tokenFile } = readCliConfig();
+  const choice = { controlPlane: `127.0.0.1:${port}`, ...(tokenFile !== undefined && { tokenFile }) };
+  const resources = await new ControlPlaneClient(choice, "up").resources().catch(() => []);
   const applied = resources.filter(({ origin }) => origin === "state");
   if (applied.length === 0) return [];
   const names = applied.map(({ kind, namespace, name }) => `${kind}/${namespace}/${name}`).join(", ");

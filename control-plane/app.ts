@@ -2,6 +2,7 @@ import { join } from "node:path";
 import type { Clock } from "../common/base/clock.ts";
 import { systemClock } from "../common/base/clock.ts";
 import type { SocketAddress } from "../common/model/node.ts";
+import { openAccessToken } from "./admin/access-token.ts";
 import type { ControlPlaneApi } from "./admin/api.ts";
 import type { ControlPlaneMetrics } from "./admin/metrics.ts";
 import { createMetrics } from "./admin/metrics.ts";
@@ -65,6 +66,8 @@ export async function startControlPlane(
     log = createLog({ level: settings.logLevel, format: settings.logFormat }),
   }: ControlPlaneInputs = {},
 ): Promise<ControlPlane> {
+  const token =
+    settings.httpTokenFile === undefined ? undefined : await openAccessToken(settings.httpTokenFile);
   const lastGood = new LastGoodFolder(settings.state);
   const remembered = await lastGood.load();
   if (remembered.problem !== undefined) log.warn(`the last good copy is not used: ${remembered.problem}`);
@@ -109,7 +112,13 @@ export async function startControlPlane(
     publisher.publish(debounce.since ?? clock.monotonic()),
   );
   const api = createApi({ store, folder, mesh, xds, known, publisher, clock, flush: () => debounce.flush() });
-  const admin = createAdminServer({ api, metrics, clock });
+  const admin = createAdminServer({
+    api,
+    metrics,
+    clock,
+    ...(token && { token }),
+    refused: (address, why) => refused(`refused a request to the HTTP API from ${address}: ${why}`),
+  });
 
   let identity: MeshIdentity | undefined;
 

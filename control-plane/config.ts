@@ -22,8 +22,10 @@ export interface ControlPlaneSettings {
   readonly secureXds?: SocketAddress;
   /** Counts with `secureXds`. */
   readonly identity?: IdentitySettings;
-  /** Loopback only: whoever reaches it may change the mesh. */
+  /** Whoever reaches it may change the mesh, so beyond loopback only with `httpTokenFile`. */
   readonly http: SocketAddress;
+  /** Holds the token that every request to the HTTP API must show. */
+  readonly httpTokenFile?: string;
   /** What was applied over HTTP and the last good picture live here. */
   readonly state: string;
   readonly logLevel: LogLevel;
@@ -54,6 +56,8 @@ export interface ControlPlaneOptions {
   readonly joinTokens?: string | undefined;
   /** Default 127.0.0.1:15014. */
   readonly http?: string | undefined;
+  /** Or WEFT_HTTP_TOKEN_FILE. */
+  readonly httpTokenFile?: string | undefined;
   /** Default `.weft/control-plane`. */
   readonly state?: string | undefined;
   /** A file in the form of Istio's MeshConfig; flags have their way over it. */
@@ -75,9 +79,11 @@ export function readControlPlaneSettings(
 ): Result<ControlPlaneSettings> {
   const problems: Problem[] = [];
   const http = readAddress("--http", options.http ?? "127.0.0.1:15014", problems);
-  if (http && !isLoopback(http.host)) {
+  const httpTokenFile = options.httpTokenFile ?? (environment["WEFT_HTTP_TOKEN_FILE"] || undefined);
+  if (http && httpTokenFile === undefined && !isLoopback(http.host)) {
     const why = `${JSON.stringify(http.host)} is not a loopback address: whoever reaches this port may change the mesh`;
-    problems.push({ path: "--http", why, hint: "use 127.0.0.1, and a tunnel to reach it from elsewhere" });
+    const hint = "use 127.0.0.1, or say with --http-token-file which token requests must show";
+    problems.push({ path: "--http", why, hint });
   }
   const config = options.meshConfig === undefined ? {} : readMeshFile(options.meshConfig, problems);
   const secureXds =
@@ -90,6 +96,7 @@ export function readControlPlaneSettings(
       identity: readIdentity(withTrustDomain(options, config), secureXds, problems),
     }),
     http,
+    ...(httpTokenFile !== undefined && { httpTokenFile }),
     state: options.state ?? ".weft/control-plane",
     logLevel: oneOf(
       "--log-level",

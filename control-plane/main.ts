@@ -7,6 +7,7 @@ const options = {
   config: { type: "string", multiple: true },
   xds: { type: "string" },
   http: { type: "string" },
+  "http-token-file": { type: "string" },
   state: { type: "string" },
   "log-level": { type: "string" },
   "log-format": { type: "string" },
@@ -16,6 +17,7 @@ const options = {
 const values = readArguments();
 const settings = readControlPlaneSettings({
   ...values,
+  httpTokenFile: values["http-token-file"],
   logLevel: values["log-level"],
   logFormat: values["log-format"],
 });

@@ -4,8 +4,9 @@ import type { Clock } from "../../common/base/clock.ts";
 import type { SocketAddress } from "../../common/model/node.ts";
 import { formatKey } from "../resources/resource.ts";
 import { saveResource } from "../resources/saved-resource.ts";
+import { guardAccess, isLocalAddress } from "./access.ts";
+import type { AccessToken } from "./access-token.ts";
 import type { ControlPlaneApi } from "./api.ts";
-import { allowLocalOnly } from "./local-only.ts";
 import type { ControlPlaneMetrics } from "./metrics.ts";
 import { addResourceRoutes } from "./resources.ts";
 
@@ -15,11 +16,18 @@ export interface AdminParts {
   readonly clock: Clock;
   /** Of a request's body; default that of a config file, 16 MB. */
   readonly maxBodyBytes?: number;
+  /** Who asks must show it; needed to listen where others than this machine can come. */
+  readonly token?: AccessToken;
+  readonly refused?: (address: string, why: string) => void;
 }
+
+/** From the first to the last byte of a request, ms. Answers may take longer. */
+const requestTimeoutMs = 60_000;
+const maxConnections = 1_000;
 
 /** The HTTP API. */
 export interface AdminServer {
-  /** Resolves with the address once it answers; port 0 takes a free one. Rejects when the port is taken. */
+  /** Resolves with the address once it answers; port 0 takes a free one. Rejects when the port is taken, and beyond loopback without a token. */
   listen(address: SocketAddress): Promise<SocketAddress>;
   /** Ends what is under way. */
   close(): Promise<void>;
@@ -30,11 +38,15 @@ export function createAdminServer({
   api,
   metrics,
   clock,
+  token,
+  refused,
   maxBodyBytes = 16 * 1024 * 1024,
 }: AdminParts): AdminServer {
+  let isLocal = true;
   const app = fastify({
     bodyLimit: maxBodyBytes,
     forceCloseConnections: true,
+    requestTimeout: requestTimeoutMs,
     // What is wrong before a route is found, such as %zz in the path.
     frameworkErrors: (error, _request, reply: FastifyReply) => {
       reply.code(error.statusCode ?? 400).send({ problems: [{ path: "", why: error.message }] });
@@ -43,7 +55,12 @@ export function createAdminServer({
   // Bodies are read by our own YAML reader, whatever they call themselves: JSON is YAML too, and problems get lines.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "string" }, (_request, body, done) => done(null, body));
-  allowLocalOnly(app);
+  app.server.maxConnections = maxConnections;
+  guardAccess(app, {
+    isLocal: () => isLocal,
+    ...(token && { token }),
+    ...(refused && { refused }),
+  });
   addResourceRoutes(app, api, clock);
 
   app.get("/proxies", async (request) => {
@@ -102,6 +119,9 @@ export function createAdminServer({
   });
   return {
     async listen({ host, port }) {
+      isLocal = isLocalAddress(host);
+      if (!isLocal && token === undefined)
+        throw new Error("without a token file it may listen on this machine's own addresses only");
       await app.listen({ host, port });
       const bound = app.server.address();
       return { host, port: typeof bound === "object" && bound !== null ? bound.port : port };

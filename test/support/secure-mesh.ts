@@ -70,7 +70,7 @@ export async function startSecureMesh(
     writeFileSync(token, text);
     return { token, rootCert: join(folder, "control-plane", "ca", "root-cert.pem") };
   };
-  const client = new ControlPlaneClient(`127.0.0.1:${controlPlane.http.port}`, "test");
+  const client = new ControlPlaneClient({ controlPlane: `127.0.0.1:${controlPlane.http.port}` }, "test");
   return {
     folder,
     controlPlane,
