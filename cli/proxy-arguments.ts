@@ -56,6 +56,15 @@ export const proxyOptions: Readonly<Record<"proxy" | "gateway", readonly ProxyOp
     },
     { flags: "--app <host:port>", description: "where the app listens" },
     {
+      flags: "--capture <on|off>",
+      description:
+        "on: `weft capture` redirects this pod's connections here; --outbound and --inbound are then ports 15001 and 15006 on every address",
+    },
+    {
+      flags: "--dns <port|off>",
+      description: "with --capture: where the app's DNS questions are answered (default: 15053)",
+    },
+    {
       flags: "--on-demand <duration|off>",
       description:
         "ask for a service at its first use and give it up when unused so long; off: hold all services (env WEFT_ON_DEMAND, default: 1h)",

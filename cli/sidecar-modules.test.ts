@@ -31,8 +31,8 @@ describe("a sidecar", () => {
     );
     expect([...libraries]).toContain("@grpc/grpc-js");
     expect(
-      ["chokidar", "commander", "fastify", "jose", "undici", "yaml", "zod"].filter((name) =>
-        libraries.has(name),
+      ["chokidar", "commander", "dns-packet", "fastify", "jose", "koffi", "undici", "yaml", "zod"].filter(
+        (name) => libraries.has(name),
       ),
     ).toEqual([]);
     expect(urls.filter((url) => url.includes("/control-plane/"))).toEqual([]);

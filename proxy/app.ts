@@ -11,6 +11,7 @@ import type { Route } from "../common/model/route.ts";
 import { AdminServer } from "./admin/admin-server.ts";
 import { certificatesView } from "./admin/certificates.ts";
 import { Readiness } from "./admin/readiness.ts";
+import type { Capture } from "./capture.ts";
 import { ClusterManager } from "./cluster/cluster-manager.ts";
 import type { EndpointHealthChange } from "./cluster/cluster-parts.ts";
 import { openHttp } from "./cluster/open-http.ts";
@@ -52,6 +53,7 @@ import type { ProxyConfig } from "./state/proxy-config.ts";
 import { circuitsNamedBy, hostsAskedFor, rateLimitsNamedBy } from "./state/proxy-config.ts";
 import { ResourceState } from "./state/resource-state.ts";
 import { accessMetrics } from "./telemetry/access-metrics.ts";
+import { captureMetrics, detectionMetrics } from "./telemetry/capture-metrics.ts";
 import { circuitMetrics } from "./telemetry/circuit-metrics.ts";
 import { faultMetrics } from "./telemetry/fault-metrics.ts";
 import { healthCheckMetrics } from "./telemetry/health-check-metrics.ts";
@@ -106,6 +108,10 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
     serviceAccount: node.serviceAccount,
     labels: node.labels,
   };
+  const capture: Capture | undefined = node.bindings.captures
+    ? await (await import("./capture.ts")).loadCapture(clock, random)
+    : undefined;
+  const detectionTimeouts = new Map<string, number>();
   const own = createOwnIdentity({ settings, log, clock, random });
   const readiness = new Readiness(["first config", "listeners", ...(own ? ["certificate"] : [])]);
   let rejections = 0;
@@ -200,8 +206,8 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
     random,
     resolver,
     isOwnListener,
-    connect: ({ host, port }, timeoutMs, keepalive, tls) => {
-      const target = { host, port, timeoutMs, keepalive };
+    connect: ({ host, port, from }, timeoutMs, keepalive, tls) => {
+      const target = { host, port, from, timeoutMs, keepalive };
       if (tls === undefined) return connect(target, clock);
       return tlsClient.connect(target, tls.settings, tls.serverName, []);
     },
@@ -217,7 +223,10 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
       log.warn("certificates cannot be read; the last good ones stay, if there are any", { listener, why }),
     mesh: own?.mesh,
     tcp: telemetry.tcp,
-    originalDestination: () => undefined,
+    originalDestination: capture?.originalDestination ?? (() => undefined),
+    openDns: capture?.openDns,
+    onDetectionTimeout: (listener) =>
+      void detectionTimeouts.set(listener, (detectionTimeouts.get(listener) ?? 0) + 1),
     judgeFor: (chain) => judgeConnections(chain.http ? undefined : chain.access, access),
     openTcp: async (proxy, connection) =>
       injectTcpFaults(await openTcp(proxy, connection, tcpParts), connection, tcpFaultParts),
@@ -266,6 +275,8 @@ export async function startProxy(settings: ProxySettings, events: ProxyEvents = 
   });
   circuitMetrics(telemetry.registry, circuits);
   if (own !== undefined) identityMetrics(telemetry.registry, own.view(tlsClient), () => clock.now());
+  detectionMetrics(telemetry.registry, detectionTimeouts);
+  if (capture !== undefined) captureMetrics(telemetry.registry, capture);
   healthCheckMetrics(telemetry.registry, clusters);
   accessMetrics(telemetry.registry, access.counts);
   limiterMetrics(telemetry.registry, limiters);

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { networkInterfaces } from "node:os";
 import { parseDuration } from "../common/base/duration.ts";
 import type { Problem } from "../common/base/problem.ts";
 import type { Result } from "../common/base/result.ts";
@@ -70,6 +71,10 @@ export interface ProxyOptions {
   readonly outbound?: string | undefined;
   readonly inbound?: string | undefined;
   readonly app?: string | undefined;
+  /** `on`: connections are redirected here by the packet filter; `off`. */
+  readonly capture?: string | undefined;
+  /** With `capture`: a port, or `off`. */
+  readonly dns?: string | undefined;
   readonly admin?: string | undefined;
   /** Gateways: `SERVERPORT=HOST:PORT`, each once. */
   readonly bind?: readonly string[] | undefined;
@@ -88,18 +93,22 @@ export interface ProxyOptions {
 export function readProxySettings(
   options: ProxyOptions,
   environment: Readonly<Record<string, string | undefined>> = process.env,
+  interfaces: () => NetworkInterfaces = networkInterfaces,
 ): Result<ProxySettings> {
   const reader = new Reader();
+  const captured = readCapture(options, reader, interfaces);
   const kind = options.kind;
   const name = reader.required("--name", options.name);
   const namespace = options.namespace ?? "default";
   const bindings = {
-    ...present("outbound", reader.address("--outbound", options.outbound)),
-    ...present("inbound", reader.address("--inbound", options.inbound)),
+    ...present("outbound", reader.address("--outbound", options.outbound) ?? captured?.outbound),
+    ...present("inbound", reader.address("--inbound", options.inbound) ?? captured?.inbound),
     ...present("app", reader.address("--app", options.app)),
     servers: reader.bindings("--bind", options.bind ?? []),
+    ...(captured && { captures: true as const }),
+    ...present("dns", captured?.dns),
   };
-  if (options.inbound !== undefined && options.app === undefined) {
+  if (options.inbound !== undefined && options.app === undefined && captured === undefined) {
     reader.problem(
       "--app",
       "is missing: --inbound needs to know where the app listens",
@@ -113,10 +122,11 @@ export function readProxySettings(
   const identity = { kind, name, namespace };
   const node: ProxyNode = {
     ...identity,
-    id: proxyNodeId(identity, bindings.inbound?.host ?? "127.0.0.1"),
+    id: proxyNodeId(identity, captured?.addresses[0] ?? bindings.inbound?.host ?? "127.0.0.1"),
     serviceAccount: options.serviceAccount ?? "default",
     labels: reader.labels("--labels", options.labels ?? ""),
     ...present("locality", reader.locality("--locality", options.locality)),
+    ...(captured && { addresses: captured.addresses }),
     ...(options.token === undefined ? {} : { hasIdentity: true }),
     ...(asksOnDemand && { onDemand: true }),
     bindings,
@@ -164,6 +174,45 @@ function packageVersion(): string {
     } catch {}
   }
   return "unknown";
+}
+
+type NetworkInterfaces = ReturnType<typeof networkInterfaces>;
+
+/** Istio's ports. */
+const capturePorts = { outbound: 15_001, inbound: 15_006, dns: 15_053 };
+
+interface CaptureBindings {
+  readonly outbound: SocketAddress;
+  readonly inbound: SocketAddress;
+  readonly dns: readonly SocketAddress[] | undefined;
+  /** Of this pod or machine, those of the loopback interface left out. */
+  readonly addresses: readonly string[];
+}
+
+function readCapture(
+  { kind, capture = "off", dns }: ProxyOptions,
+  reader: Reader,
+  interfaces: () => NetworkInterfaces,
+): CaptureBindings | undefined {
+  const isOn = reader.oneOf("--capture", capture, ["off", "on"] as const) === "on";
+  if (!isOn || kind === "gateway") {
+    if (dns !== undefined) reader.problem("--dns", "is for --capture on", "give both or none");
+    return undefined;
+  }
+  const all = Object.values(interfaces()).flatMap((list) => list ?? []);
+  // Where there is IPv6, a socket for every address takes IPv4 too.
+  const hasIpv6 = all.some(({ family }) => family === "IPv6");
+  const every = hasIpv6 ? "::" : "0.0.0.0";
+  const port = dns === "off" ? undefined : reader.port("--dns", dns ?? String(capturePorts.dns));
+  return {
+    outbound: { host: every, port: capturePorts.outbound },
+    inbound: { host: every, port: capturePorts.inbound },
+    dns:
+      port === undefined
+        ? undefined
+        : ["127.0.0.1", ...(hasIpv6 ? ["::1"] : [])].map((host) => ({ host, port })),
+    addresses: all.filter(({ internal, scopeid }) => !internal && !scopeid).map(({ address }) => address),
+  };
 }
 
 /** Reads one text after the other and remembers all that was wrong. What it returns for a bad text is not used. */
@@ -255,6 +304,12 @@ class Reader {
     if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
     this.problem(path, `${JSON.stringify(text)} is not a count`, "write a number from 1 on");
     return 1;
+  }
+
+  port(path: string, text: string): number {
+    const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+    if (port < 1 || port > 65_535) this.problem(path, `${JSON.stringify(text)} is not a port`);
+    return port;
   }
 
   duration(path: string, text: string): number {

@@ -54,7 +54,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     "proxy/telemetry",
     "proxy/errors.ts",
   ],
-  "proxy/listeners": ["common", "proxy/http", "proxy/net", "proxy/errors.ts"],
+  "proxy/listeners": ["common", "proxy/dns", "proxy/http", "proxy/net", "proxy/errors.ts"],
   proxy: ["common", "proxy"],
 
   "control-plane/resources": ["common"],

@@ -130,7 +130,7 @@ function dnsRules(settings: CaptureSettings, port: number): CaptureRule[] {
 }
 
 const ipv4Addresses = { loopback: "127.0.0.1/32", appSource: "127.0.0.6/32" };
-const ipv6Addresses = { loopback: "::1/128", appSource: "::6/128" };
+const ipv6Addresses = { loopback: "::1/128", appSource: "::1/128" };
 
 function owners({ proxyUids, proxyGids }: CaptureSettings): Owner[] {
   return [

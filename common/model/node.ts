@@ -19,6 +19,8 @@ export interface ProxyNode {
    * gets everything that it may see.
    */
   readonly onDemand?: boolean;
+  /** IP addresses of the machine or pod that it runs in; by them the services are known that its workload is behind (Istio's INSTANCE_IPS). */
+  readonly addresses?: readonly string[];
   /** It has an identity of the mesh, so it can do mutual TLS. */
   readonly hasIdentity?: boolean;
   /** Explicit mode: where this proxy was told to listen. The control plane copies these into its listeners. */
@@ -38,6 +40,8 @@ export interface ProxyBindings {
    * need no port of their own (Istio's interception mode REDIRECT).
    */
   readonly captures?: true;
+  /** Where it answers DNS questions, over UDP and TCP; together with `captures`. */
+  readonly dns?: readonly SocketAddress[];
 }
 
 export interface SocketAddress {

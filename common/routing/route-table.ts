@@ -67,9 +67,9 @@ export class RouteTable<T> {
     return this.#domains.find(authority)?.value.virtualHost;
   }
 
-  /** The first route of the request's virtual host that matches. No other virtual host is tried after the first (Envoy's rule). */
-  match(request: RequestView): RouteDecision<T> | undefined {
-    return this.#domains.find(request.authority)?.value.match(request);
+  /** The first route of the request's virtual host that matches; `authority`: by which that is found. No other virtual host is tried after the first (Envoy's rule). */
+  match(request: RequestView, authority = request.authority): RouteDecision<T> | undefined {
+    return this.#domains.find(authority)?.value.match(request);
   }
 
   /**

@@ -52,6 +52,7 @@ export function encodeCluster(cluster: Cluster): Uint8Array {
     ...toDiscovery(cluster.name, cluster.discovery),
     ...toLoadBalancerFields(cluster),
     connectTimeout: toDuration(cluster.connectTimeoutMs),
+    ...toBindConfig(cluster.bindAddresses),
     ...policy,
     ...(cluster.tls ? { transportSocket: toClientSocket(cluster.tls) } : {}),
     ...(cluster.mutualTls ? { transportSocketMatches: toSocketMatches(cluster.mutualTls) } : {}),
@@ -89,14 +90,30 @@ function fromCluster(message: WireCluster, reading: Reading): Cluster {
     ),
     ...(tls ? { tls } : {}),
     ...(mutualTls ? { mutualTls } : {}),
+    ...fromBindConfig(message),
     ...(tcpFault ? { tcpFault } : {}),
+    ...(weft.translatesGrpcWeb === true ? { translatesGrpcWeb: true } : {}),
     ...(source ? { source } : {}),
     ...(service ? { service } : {}),
     ...(subset === undefined ? {} : { subset }),
   };
 }
 
-    ...(weft.translatesGrpcWeb === true ? { translatesGrpcWeb: true } : {}),
+/** Envoy takes the port 0 to be any. */
+function toBindConfig(addresses: readonly string[] = []): Pick<WireCluster, "upstreamBindConfig"> {
+  const [first, ...others] = addresses.map((address) => ({ address, portValue: 0 }));
+  if (first === undefined) return {};
+  const extraSourceAddresses = others.map((address) => ({ address }));
+  return { upstreamBindConfig: { sourceAddress: first, extraSourceAddresses } };
+}
+
+function fromBindConfig({ upstreamBindConfig }: WireCluster): Pick<Cluster, "bindAddresses"> {
+  const { sourceAddress, extraSourceAddresses } = upstreamBindConfig ?? {};
+  const all = [sourceAddress, ...(extraSourceAddresses ?? []).map(({ address }) => address)];
+  const bindAddresses = all.flatMap((socket) => (socket?.address ? [socket.address] : []));
+  return bindAddresses.length === 0 ? {} : { bindAddresses };
+}
+
 function withErrorStatuses<P extends Pick<Cluster, "outlierDetection">>(policy: P, weft: Json): P {
   const { outlierDetection } = policy;
   const { outlierErrorStatuses: statuses } = weft as JsonObject;

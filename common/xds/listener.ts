@@ -37,10 +37,12 @@ const { HttpConnectionManager: ManagerCodec } =
   messages.envoy.extensions.filters.network.http_connection_manager.v3;
 const { TlsInspector } = messages.envoy.extensions.filters.listener.tls_inspector.v3;
 const { ProxyProtocol } = messages.envoy.extensions.filters.listener.proxy_protocol.v3;
+const { HttpInspector } = messages.envoy.extensions.filters.listener.http_inspector.v3;
 const { OriginalDst } = messages.envoy.extensions.filters.listener.original_dst.v3;
 const ListenerCodec = messages.envoy.config.listener.v3.Listener;
 
 const inspectorType = "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector";
+const httpInspectorType = "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector";
 const proxyProtocolType = "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol";
 const originalDstType = "envoy.extensions.filters.listener.original_dst.v3.OriginalDst";
 const managerType = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
@@ -132,6 +134,11 @@ function looksAtTls({ serverNames = [], transport, applicationProtocols = [] }: 
   return serverNames.length + applicationProtocols.length > 0 || transport !== undefined;
 }
 
+/** What is no TLS says what it speaks only by its first line. */
+function looksAtHttp({ transport, applicationProtocols = [] }: FilterChain): boolean {
+  return transport === "raw" && applicationProtocols.length > 0;
+}
+
 function toFilterChain(chain: FilterChain): WireFilterChain {
   const match = toChainMatch(chain);
   const metadata = toWeftMetadata(chainNotes(chain));
@@ -179,6 +186,14 @@ function listenerFilters(listener: Listener): WireListenerFilter[] {
           },
         ]
       : []),
+    ...(listener.filterChains.some(looksAtHttp)
+      ? [
+          {
+            name: "envoy.filters.listener.http_inspector",
+            typedConfig: packAny(httpInspectorType, HttpInspector, {}),
+          },
+        ]
+      : []),
   ];
 }
 
@@ -191,12 +206,12 @@ function readDnsListener({ listenerFilters }: WireListener, reading: Reading): D
   return undefined;
 }
 
-/** The server name is always read where a chain asks for it, so the filter that reads it for Envoy says nothing new. */
+/** First bytes are always read where a chain asks for it, so the filters that read them for Envoy say nothing new. */
 function refuseForeignListenerFilters({ listenerFilters }: WireListener, reading: Reading): void {
   for (const [index, filter] of (listenerFilters ?? []).entries()) {
     const type = anyType(filter.typedConfig);
     if (type === proxyProtocolType) refuseLaxProxyProtocol(filter, `listenerFilters[${index}]`, reading);
-    else if (type !== inspectorType && type !== originalDstType)
+    else if (type !== inspectorType && type !== httpInspectorType && type !== originalDstType)
       reading.problem(`listenerFilters[${index}]`, `the filter ${JSON.stringify(type)} is not supported`);
   }
 }

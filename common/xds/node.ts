@@ -1,8 +1,9 @@
+import { isIP } from "node:net";
 import type { ProxyBindings, ProxyNode, SocketAddress } from "../model/node.ts";
 import { fromLocality } from "./endpoint.ts";
 import type messages from "./generated/messages.js";
 import type { Json, JsonObject } from "./weft-metadata.ts";
-import { fromStruct, labelsFromJson, member, text, toStruct } from "./weft-metadata.ts";
+import { fromStruct, isList, labelsFromJson, member, text, toStruct } from "./weft-metadata.ts";
 
 type WireNode = messages.envoy.config.core.v3.Node;
 
@@ -23,6 +24,8 @@ const keys = {
   labels: "LABELS",
   serviceAccount: "SERVICE_ACCOUNT",
   workload: "WORKLOAD_NAME",
+  addresses: "INSTANCE_IPS",
+  interception: "INTERCEPTION_MODE",
   weft: "WEFT",
 };
 
@@ -32,6 +35,8 @@ export function toWireNode(node: ProxyNode, version: string): WireNode {
     [keys.labels]: { ...node.labels },
     [keys.serviceAccount]: node.serviceAccount,
     [keys.workload]: node.name,
+    [keys.addresses]: node.addresses?.join(","),
+    [keys.interception]: node.bindings.captures && redirect,
     [keys.weft]: {
       bindings: bindingsToJson(node.bindings),
       onDemand: node.onDemand,
@@ -64,15 +69,27 @@ export function fromWireNode(message: WireNode): ProxyPeer {
     serviceAccount: text(metadata, keys.serviceAccount) ?? "default",
     labels: labelsFromJson(metadata[keys.labels]),
     ...(locality && { locality }),
+    ...addressesIn(text(metadata, keys.addresses)),
     ...(member(metadata[keys.weft], "onDemand") === true && { onDemand: true }),
     ...(member(metadata[keys.weft], "identity") === true && { hasIdentity: true }),
-    bindings: bindingsFromJson(member(metadata[keys.weft], "bindings")),
+    bindings: {
+      ...bindingsFromJson(member(metadata[keys.weft], "bindings")),
+      ...(text(metadata, keys.interception) === redirect ? { captures: true as const } : {}),
+    },
   };
   return {
     node,
     client: clientKind(message.userAgentName ?? ""),
     clientVersion: message.userAgentVersion ?? "",
   };
+}
+
+/** Istio's word for connections that iptables sends to the proxy. */
+const redirect = "REDIRECT";
+
+function addressesIn(listed: string | undefined): Pick<ProxyNode, "addresses"> {
+  const addresses = (listed ?? "").split(",").filter((address) => isIP(address) !== 0);
+  return addresses.length === 0 ? {} : { addresses };
 }
 
 /** Istio's `TYPE~IP~NAME.NAMESPACE~DOMAIN`; TYPE is sidecar or router. */
@@ -92,12 +109,12 @@ function clientKind(userAgent: string): ClientKind {
 }
 
 function bindingsToJson(bindings: ProxyBindings): JsonObject {
-  const { outbound, inbound, app, servers, captures } = bindings;
+  const { outbound, inbound, app, servers, dns } = bindings;
   return {
     outbound: outbound && { ...outbound },
     inbound: inbound && { ...inbound },
     app: app && { ...app },
-    captures,
+    dns: dns?.map((address) => ({ ...address })),
     servers: Object.fromEntries(Array.from(servers, ([port, address]) => [String(port), { ...address }])),
   };
 }
@@ -114,11 +131,15 @@ function bindingsFromJson(json: Json): ProxyBindings {
   const outbound = socketAddress(member(json, "outbound"));
   const inbound = socketAddress(member(json, "inbound"));
   const app = socketAddress(member(json, "app"));
+  const asked = member(json, "dns");
+  const dns = (asked !== undefined && isList(asked) ? asked : []).flatMap(
+    (address) => socketAddress(address) ?? [],
+  );
   return {
     ...(outbound ? { outbound } : {}),
     ...(inbound ? { inbound } : {}),
     ...(app ? { app } : {}),
-    ...(member(json, "captures") === true ? { captures: true } : {}),
+    ...(dns.length > 0 ? { dns } : {}),
     servers,
   };
 }

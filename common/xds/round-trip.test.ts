@@ -526,6 +526,7 @@ const anyCluster = record<Cluster>(
     mutualTls: identityTls,
     protocol: fc.constantFrom("http2" as const, "client" as const),
     translatesGrpcWeb: fc.constant(true as const),
+    bindAddresses: fc.tuple(fc.ipV4(), fc.ipV6()),
     source,
     service: fc.record({ hostname: word, name: word, namespace: word }),
     subset: word,
@@ -540,6 +541,7 @@ const anyCluster = record<Cluster>(
     "mutualTls",
     "protocol",
     "translatesGrpcWeb",
+    "bindAddresses",
     "source",
     "service",
     "subset",
@@ -728,8 +730,9 @@ describe("a node that introduces itself", () => {
         .array(fc.tuple(port, fc.record({ host: fc.ipV4(), port })), { maxLength: 3 })
         .map((list) => new Map(list)) as never,
       captures: fc.constant(true as const),
+      dns: fc.array(fc.record({ host: fc.ipV4(), port }), { minLength: 1, maxLength: 2 }),
     },
-    ["outbound", "inbound", "app", "captures"],
+    ["outbound", "inbound", "app", "captures", "dns"],
   );
 
   it("is the same node at the other end", () => {

@@ -35,6 +35,38 @@ export const passthroughCluster: Cluster = Object.freeze<Cluster>({
   connectTimeoutMs: defaultConnectTimeoutMs,
 });
 
+/** Nowhere: what connects to it is refused, and counted under this name as Istio does. */
+export const blackHoleCluster: Cluster = Object.freeze<Cluster>({
+  name: "BlackHoleCluster",
+  discovery: { kind: "static", endpoints: [] },
+  loadBalancer: { kind: "round-robin" },
+  connectTimeoutMs: defaultConnectTimeoutMs,
+});
+
+/**
+ * By these the packet filter's rules know that the sidecar speaks to its own app, which would else be captured again: Istio's address, and
+ * for IPv6 the loopback address, because ::6 would first have to be given to the interface.
+ */
+const appSources = ["127.0.0.6", "::1"];
+
+/** Captured connections whose port no service has, on their way to the app. */
+export const inboundPassthroughCluster: Cluster = Object.freeze<Cluster>({
+  ...passthroughCluster,
+  name: "InboundPassthroughCluster",
+  bindAddresses: appSources,
+});
+
+/** The app's port that captured connections are meant for, at the address that they are meant for. */
+export function capturedCluster(port: number, service: MeshService, protocol: ServiceProtocol): Cluster {
+  return {
+    ...inboundPassthroughCluster,
+    name: clusterName("inbound", port, "", ""),
+    ...upstreamProtocol(protocol, undefined),
+    service: serviceName(service),
+    source: service.source,
+  };
+}
+
 /** The clusters of one service as one DestinationRule shapes them, and the endpoints of those that have EDS. */
 export interface ServiceClusters {
   readonly clusters: readonly Cluster[];

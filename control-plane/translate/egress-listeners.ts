@@ -9,13 +9,14 @@ import { isVisible } from "../snapshot/hosts.ts";
 import { imports, sidecarFor } from "../snapshot/sidecars.ts";
 import type { EgressListener, MeshService, MeshSidecar, Snapshot } from "../snapshot/snapshot.ts";
 import { virtualServicesFor } from "../snapshot/virtual-services.ts";
-import { passthroughCluster } from "./clusters.ts";
+import { detectedChains, httpPorts, strangerChains } from "./captured-outbound.ts";
 import type { ChainContext } from "./connection-chains.ts";
 import { ChainMatches, holdingMatches, ruleChain, serviceTcp } from "./connection-chains.ts";
 import type { MeshView } from "./mesh-view.ts";
 import { meshView } from "./mesh-view.ts";
-import { outboundRoutes } from "./outbound.ts";
+import { httpProxyChain, outboundRoutes } from "./outbound.ts";
 import { isHttp } from "./routes.ts";
+import { serviceAddresses } from "./service-addresses.ts";
 
 /** What a sidecar opens besides its one HTTP port, and what that needs. */
 export interface EgressResources {
@@ -134,7 +135,7 @@ function serviceListeners(
   taken: ReadonlySet<string>,
 ): Listener[] {
   const view = meshView(snapshot, node, sidecar);
-  const policy = sidecar?.outboundPolicy ?? snapshot.settings.outboundPolicy;
+  const requests = httpPorts(view);
   const ports = new Set(
     [...view.services.values()].flatMap(({ ports }) =>
       ports.filter(isConnection).map(({ number }) => number),
@@ -147,8 +148,13 @@ function serviceListeners(
       const chains = portChains(snapshot, node, sidecar, view, port, true);
       if (chains.length === 0) return [];
       // Other addresses may have the same port.
-      const isOpen = policy === "allow-any" && !chains.some(takesAll);
-      const filterChains = isOpen ? [...chains, passthroughChain] : chains;
+      const others = chains.some(takesAll)
+        ? []
+        : [
+            ...(requests.has(port) ? detectedChains(httpProxyChain) : []),
+            ...strangerChains(snapshot, sidecar, view),
+          ];
+      const filterChains = [...chains, ...others];
       const name = `0.0.0.0_${port}`;
       return [{ name, address: "0.0.0.0", port, direction: "outbound", bindsPort: false, filterChains }];
     });
@@ -176,7 +182,7 @@ function portChains(
   return [...view.services.values()].flatMap((service): FilterChain[] => {
     const served = service.ports.find(({ number }) => number === port);
     if (served === undefined || !isConnection(served) || view.unnamed.has(service.hostname)) return [];
-    const addresses = knowsAddresses ? service.addresses : [];
+    const addresses = knowsAddresses ? service.addresses : undefined;
     const virtuals = virtualServicesFor(
       snapshot.virtualServices,
       service.hostname,
@@ -193,20 +199,25 @@ function portChains(
 function serviceChains(
   service: MeshService,
   { number, protocol }: ServicePort,
-  addresses: readonly string[],
+  own: readonly string[] | undefined,
   virtuals: Parameters<typeof holdingMatches>[0],
   context: ChainContext,
 ): FilterChain[] {
   const isTls = protocol === "tls" || protocol === "https";
+  const names = holdingMatches(virtuals, "tls", context.place);
+  // Who asks by server name may have the address from somewhere else than our DNS.
+  const hasVirtual =
+    own?.length === 0 && !isTls && names.length === 0 && context.node.bindings.dns !== undefined;
+  const addresses = hasVirtual ? serviceAddresses(context.snapshot, service) : (own ?? []);
   const narrowed = (cidrs: readonly string[] | undefined) => {
     const destinationCidrs = cidrs ?? addresses;
     return destinationCidrs.length > 0 ? { destinationCidrs } : {};
   };
-  const byName = holdingMatches(virtuals, "tls", context.place).map((holding) => {
-    const names = holding.match.serverNames.filter((name) => name !== "*");
+  const byName = names.map((holding) => {
+    const serverNames = holding.match.serverNames.filter((name) => name !== "*");
     const match = {
       ...narrowed(holding.match.destinationCidrs),
-      ...(names.length > 0 ? { serverNames: names } : { transport: "tls" as const }),
+      ...(serverNames.length > 0 ? { serverNames } : { transport: "tls" as const }),
     };
     return ruleChain(`tls.${number}`, holding, match, context);
   });
@@ -236,12 +247,3 @@ function takesAll({
 }: FilterChain): boolean {
   return transport === undefined && destinationCidrs.length + serverNames.length + sourceCidrs.length === 0;
 }
-
-/** ALLOW_ANY for connections, in Istio's word. */
-const passthroughChain: FilterChain = Object.freeze<FilterChain>({
-  name: "PassthroughFilterChain",
-  tcp: {
-    statPrefix: passthroughCluster.name,
-    destinations: [{ cluster: passthroughCluster.name, weight: 1 }],
-  },
-});

@@ -1,7 +1,7 @@
 import type { Cluster } from "../../common/model/cluster.ts";
 import { clusterName } from "../../common/model/cluster.ts";
 import type { Endpoint, Labels } from "../../common/model/endpoint.ts";
-import type { Listener } from "../../common/model/listener.ts";
+import type { HttpFilterChain, Listener } from "../../common/model/listener.ts";
 import type { ProxyNode } from "../../common/model/node.ts";
 import type { RateLimitRule } from "../../common/model/rate-limit.ts";
 import type { Route } from "../../common/model/route.ts";
@@ -25,8 +25,8 @@ const made = new WeakMap<ProxyNode, Inbound>();
 
 /** The way into the app: one listener, one route, one cluster. Undefined when the proxy was told no inbound address or app. */
 export function translateInbound(snapshot: Snapshot, node: ProxyNode): Inbound | undefined {
-  const { inbound, app } = node.bindings;
-  if (inbound === undefined || app === undefined) return undefined;
+  const { inbound, app, captures } = node.bindings;
+  if (inbound === undefined || app === undefined || captures) return undefined;
   const service = serviceBehind(snapshot, node);
   const endpoint: Endpoint = {
     address: app.host,
@@ -89,7 +89,8 @@ function ingressListener(
     asked.capture === "iptables" || (asked.capture === "default" && bindings.captures === true);
   const address = asked.bind ?? (captures ? "0.0.0.0" : (bindings.inbound?.host ?? "0.0.0.0"));
   const isAny = asked.endpoint.host === "0.0.0.0" || asked.endpoint.host === "::";
-  const host = isAny ? (bindings.app?.host ?? bindings.inbound?.host ?? "127.0.0.1") : asked.endpoint.host;
+  const own = bindings.app?.host ?? (bindings.captures ? undefined : bindings.inbound?.host) ?? "127.0.0.1";
+  const host = isAny ? own : asked.endpoint.host;
   const endpoint: Endpoint = {
     address: host,
     port: asked.endpoint.port,
@@ -118,6 +119,12 @@ function inboundListener(
   cluster: Cluster,
   rateLimits: readonly RateLimitRule[],
 ): Listener {
+  const filterChains = [inboundChain(cluster, rateLimits)];
+  return { name: "virtualInbound", address, port, direction: "inbound", filterChains };
+}
+
+/** Requests for the app, all by one route. */
+export function inboundChain(cluster: Cluster, rateLimits: readonly RateLimitRule[]): HttpFilterChain {
   const route: Route = {
     name: "default",
     ...(cluster.source && { source: cluster.source }),
@@ -143,16 +150,8 @@ function inboundListener(
     virtualHosts: [{ name: cluster.name.replace("||", "|http"), domains: ["*"], routes: [route] }],
   };
   return {
-    name: "virtualInbound",
-    address,
-    port,
-    direction: "inbound",
-    filterChains: [
-      {
-        name: cluster.name,
-        http: { statPrefix: cluster.name, routes: { kind: "inline", configuration } },
-      },
-    ],
+    name: cluster.name,
+    http: { statPrefix: cluster.name, routes: { kind: "inline", configuration } },
   };
 }
 

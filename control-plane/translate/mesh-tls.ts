@@ -88,6 +88,18 @@ function withoutMutualTls(cluster: Cluster): Cluster {
 /** The application protocols by which Istio's and our proxies say that TLS is the mesh's. */
 const meshProtocols = ["istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2"];
 
+/** The same for a listener whose chains are each for a port of the app, or for all other ports. */
+export function securedByPort(snapshot: Snapshot, node: ProxyNode, listener: Listener): Listener {
+  const filterChains = listener.filterChains.flatMap((chain): readonly FilterChain[] => {
+    const { destinationPort: port } = chain;
+    // The listener's own port leads nowhere.
+    if (port === listener.port) return [chain];
+    const one = { ...listener, filterChains: [chain] };
+    return secured(snapshot, node, one, port === undefined ? [] : [port]).filterChains;
+  });
+  return { ...listener, filterChains };
+}
+
 /** An inbound listener whose callers must or may use mutual TLS, as PeerAuthentication says. `ports`: by which the app is known. */
 export function secured(
   snapshot: Snapshot,
@@ -113,6 +125,10 @@ export function secured(
               applicationProtocols: meshProtocols,
               tls,
             },
+            // TLS that the app itself ends.
+            ...(chain.tcp && chain.transport === undefined
+              ? [{ ...chain, name: `${chain.name}|tls`, transport: "tls" as const }]
+              : []),
             chain,
           ],
     ),

@@ -1,4 +1,4 @@
-import type { Listener } from "../../common/model/listener.ts";
+import type { HttpFilterChain, Listener } from "../../common/model/listener.ts";
 import type { ProxyNode } from "../../common/model/node.ts";
 import type { Route, VirtualHost } from "../../common/model/route.ts";
 import { noHeaderOperations } from "../../common/model/route.ts";
@@ -14,6 +14,7 @@ import type {
 } from "../snapshot/snapshot.ts";
 import type { VirtualServiceIndex } from "../snapshot/virtual-services.ts";
 import { virtualServicesFor } from "../snapshot/virtual-services.ts";
+import { capturedChains } from "./captured-outbound.ts";
 import { changedKeys } from "./changed-keys.ts";
 import { passthroughCluster } from "./clusters.ts";
 import { barePort, DomainClaims, domainsOf, shortForms, virtualAddresses } from "./domains.ts";
@@ -82,22 +83,22 @@ export function outboundRoutes(
   return next.routes;
 }
 
-export function outboundListener({ bindings }: ProxyNode): Listener | undefined {
-  if (bindings.outbound === undefined) return undefined;
-  return {
-    name: "virtualOutbound",
-    address: bindings.outbound.host,
-    port: bindings.outbound.port,
-    direction: "outbound",
-    ...(bindings.captures ? { usesOriginalDestination: true as const } : {}),
-    filterChains: [
-      {
-        name: httpProxy,
-        http: { statPrefix: httpProxy, routes: { kind: "rds", routeConfigName: httpProxy } },
-      },
-    ],
-  };
+export function outboundListener(snapshot: Snapshot, node: ProxyNode): Listener | undefined {
+  const { outbound, captures } = node.bindings;
+  if (outbound === undefined) return undefined;
+  const base = { name: "virtualOutbound", address: outbound.host, port: outbound.port } as const;
+  if (!captures) return { ...base, direction: "outbound", filterChains: [httpProxyChain] };
+  const sidecar = sidecarFor(snapshot, node);
+  const view = meshView(snapshot, node, sidecar);
+  const filterChains = capturedChains(snapshot, node, sidecar, view, httpProxyChain);
+  return { ...base, direction: "outbound", usesOriginalDestination: true, filterChains };
 }
+
+/** Requests by their authority. */
+export const httpProxyChain: HttpFilterChain = Object.freeze<HttpFilterChain>({
+  name: httpProxy,
+  http: { statPrefix: httpProxy, routes: { kind: "rds", routeConfigName: httpProxy } },
+});
 
 function makeRoutes(
   snapshot: Snapshot,

@@ -7,12 +7,14 @@ import { keepElements } from "../snapshot/reuse.ts";
 import { sidecarFor } from "../snapshot/sidecars.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
 import { accessFor } from "./access.ts";
+import { capturedInbound } from "./captured-inbound.ts";
+import { dnsListeners } from "./dns-listeners.ts";
 import { egressListeners } from "./egress-listeners.ts";
 import { withEntry } from "./entry.ts";
 import { translateGateway } from "./gateway.ts";
 import type { Inbound } from "./inbound.ts";
 import { ingressListeners, translateInbound } from "./inbound.ts";
-import { secured, withoutIdentity } from "./mesh-tls.ts";
+import { secured, securedByPort, withoutIdentity } from "./mesh-tls.ts";
 import { meshView } from "./mesh-view.ts";
 import { httpProxy, outboundListener, outboundRoutes } from "./outbound.ts";
 import type { ProxyResources } from "./proxy-resources.ts";
@@ -27,7 +29,8 @@ export function translate(snapshot: Snapshot, node: ProxyNode): ProxyResources {
 
 function sidecarResources(snapshot: Snapshot, node: ProxyNode): ProxyResources {
   const view = meshView(snapshot, node, sidecarFor(snapshot, node));
-  const outbound = outboundListener(node);
+  const outbound = outboundListener(snapshot, node);
+  const captured = capturedInbound(snapshot, node);
   const inbound = translateInbound(snapshot, node);
   const routes = outboundRoutes(snapshot, node);
   const egress = egressListeners(snapshot, node);
@@ -37,7 +40,7 @@ function sidecarResources(snapshot: Snapshot, node: ProxyNode): ProxyResources {
   return {
     clusters: withOwn(
       node,
-      own.map(({ cluster }) => cluster),
+      [...own.map(({ cluster }) => cluster), ...(captured?.clusters ?? [])],
       node.hasIdentity ? clusters : withoutIdentity(clusters),
     ),
     endpoints: withMore(view.endpoints, egress.endpoints),
@@ -54,6 +57,8 @@ function sidecarResources(snapshot: Snapshot, node: ProxyNode): ProxyResources {
             portsOf(snapshot, node, inbound),
           ),
         ),
+        ...(captured ? [securedByPort(snapshot, node, withEntry(snapshot, node, captured.listener))] : []),
+        ...dnsListeners(snapshot, node, view),
       ]),
     ),
     routeConfigurations: byName(

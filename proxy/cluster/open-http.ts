@@ -9,8 +9,8 @@ import type { Connect, UpstreamHttp2 } from "./connect.ts";
 
 /** Opens connections for requests, and speaks on them what was asked for or what ALPN agreed on. */
 export function openHttp(tlsClient: TlsClient, clock: Clock): Connect {
-  return async ({ host, port }, timeoutMs, keepalive, tls, http2) => {
-    const target = { host, port, timeoutMs, keepalive };
+  return async ({ host, port, from }, timeoutMs, keepalive, tls, http2) => {
+    const target = { host, port, from, timeoutMs, keepalive };
     if (tls === undefined) {
       const socket = await connect(target, clock);
       return http2 === undefined ? clientHttp1(socket, clock) : clientHttp2(socket, clock, settingsOf(http2));

@@ -8,7 +8,8 @@ import { pickWeighted } from "../../common/routing/pick-weighted.ts";
 import { meshError, toMeshError } from "../errors.ts";
 import type { TcpConnection } from "../net/tcp-connection.ts";
 import type { ClusterManager } from "./cluster-manager.ts";
-import type { UpstreamTls } from "./connect.ts";
+import type { DialAddress, UpstreamTls } from "./connect.ts";
+import { bindAddressTo } from "./connect.ts";
 import type { EndpointState } from "./endpoint-state.ts";
 import { endpointKey } from "./endpoint-state.ts";
 import type { AddressResolver } from "./resolver.ts";
@@ -23,7 +24,7 @@ export interface TcpParts {
   readonly isOwnListener: (address: string, port: number) => boolean;
   /** Rejects with MeshError `connect_*`. */
   readonly connect: (
-    address: SocketAddress,
+    address: DialAddress,
     timeoutMs: number,
     keepalive: TcpKeepalive | undefined,
     tls: UpstreamTls | undefined,
@@ -140,7 +141,9 @@ async function dial(
   const serverName = hostname === undefined || hostname.startsWith("*") ? name : hostname;
   const settings = config.tls ?? (tlsMode === "istio" ? config.mutualTls : undefined);
   const tls = settings && { settings, serverName };
-  const socket = await connect(address, config.connectTimeoutMs, cluster.load.limits.tcpKeepalive, tls);
+  const from = bindAddressTo(address.host, config);
+  const { tcpKeepalive } = cluster.load.limits;
+  const socket = await connect({ ...address, from }, config.connectTimeoutMs, tcpKeepalive, tls);
   const { localAddress, localPort } = socket;
   if (localAddress !== undefined && localPort !== undefined)
     connection.upstreamLocal = endpointKey({ address: localAddress, port: localPort });

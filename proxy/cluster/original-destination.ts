@@ -1,17 +1,19 @@
 import { isIP } from "node:net";
 import type { CancelTimer } from "../../common/base/clock.ts";
 import type { Cluster, UpstreamProtocol } from "../../common/model/cluster.ts";
+import type { SocketAddress } from "../../common/model/node.ts";
 import type { ClientTls } from "../../common/model/tls.ts";
 import { meshError } from "../errors.ts";
 import type { Exchange } from "../http/exchange.ts";
 import type { ClusterParts } from "./cluster-parts.ts";
+import { bindAddressTo } from "./connect.ts";
 import { EndpointState, endpointKey } from "./endpoint-state.ts";
 import type { ClusterLoad } from "./load.ts";
 import { createPool } from "./request-pool.ts";
 
 /**
- * Endpoints made on demand: each request's authority says where it goes (Envoy's ORIGINAL_DST; here the explicit mode's way to reach what
- * the mesh does not know). Port 80 or 443 when the authority names none. Addresses unused for a while are dropped.
+ * Endpoints made on demand (Envoy's ORIGINAL_DST): a request on a redirected connection goes where that was meant to go; in explicit mode
+ * each request's authority says where it goes, port 80 or 443 when it names none. Addresses unused for a while are dropped.
  */
 export class OriginalDestination {
   readonly #parts: ClusterParts;
@@ -19,6 +21,7 @@ export class OriginalDestination {
   readonly #load: ClusterLoad;
   readonly #tls: ClientTls | undefined;
   readonly #protocol: UpstreamProtocol;
+  readonly #cluster: Pick<Cluster, "bindAddresses">;
   readonly #port: number | undefined;
   readonly #byAuthority = new Map<string, Found>();
   readonly #endpoints = new Map<string, EndpointState>();
@@ -28,11 +31,12 @@ export class OriginalDestination {
     parts: ClusterParts,
     connectTimeoutMs: () => number,
     load: ClusterLoad,
-    { tls, protocol = "http1" }: Pick<Cluster, "tls" | "protocol">,
+    cluster: Pick<Cluster, "tls" | "protocol" | "bindAddresses">,
     port: number | undefined,
   ) {
-    this.#tls = tls;
-    this.#protocol = protocol;
+    this.#tls = cluster.tls;
+    this.#protocol = cluster.protocol ?? "http1";
+    this.#cluster = cluster;
     this.#port = port;
     this.#parts = parts;
     this.#connectTimeoutMs = connectTimeoutMs;
@@ -48,13 +52,16 @@ export class OriginalDestination {
    * with `no_route` when it leads back to this proxy.
    */
   find(exchange: Exchange): EndpointState | Promise<EndpointState> {
-    const key = `${exchange.scheme}://${exchange.authority}`;
+    const { destination, isRedirected } = exchange.downstream;
+    const meant = isRedirected ? destination : undefined;
+    const where = meant === undefined ? "" : ` at ${meant.host} ${meant.port}`;
+    const key = `${exchange.scheme}://${meant !== undefined && this.#tls === undefined ? "" : exchange.authority}${where}`;
     const found = this.#byAuthority.get(key);
     if (found !== undefined) {
       found.isUsed = true;
       return found.state;
     }
-    return this.#resolve(key, exchange);
+    return this.#resolve(key, exchange, meant);
   }
 
   drain(): void {
@@ -64,16 +71,22 @@ export class OriginalDestination {
     this.#endpoints.clear();
   }
 
-  async #resolve(key: string, exchange: Exchange): Promise<EndpointState> {
+  async #resolve(key: string, exchange: Exchange, meant: SocketAddress | undefined): Promise<EndpointState> {
     const named = parseAuthority(exchange.authority, exchange.scheme === "https" ? 443 : 80);
-    if (named === undefined) throw meshError("no_route", "authority_names_no_address");
+    if (named === undefined && meant === undefined) throw meshError("no_route", "authority_names_no_address");
     // A route may send to another port of the service than the one that was asked for.
-    const target = { host: named.host, port: this.#port ?? named.port };
+    const { host, port } = { ...(named ?? meant!), ...(meant && { port: meant.port }) };
+    const target = { host, port: this.#port ?? port };
+    if (meant !== undefined) return this.#remember(key, meant.host, target);
     const { addresses } = await this.#parts.resolver.resolve(target.host).catch((cause: unknown) => {
       throw meshError("no_healthy_upstream", "name_not_resolved", cause);
     });
     const address = addresses.find((candidate) => isIP(candidate) !== 0);
     if (address === undefined) throw meshError("no_healthy_upstream", "name_not_resolved");
+    return this.#remember(key, address, target);
+  }
+
+  #remember(key: string, address: string, target: SocketAddress): EndpointState {
     if (this.#parts.isOwnListener(address, target.port)) throw meshError("no_route", "loop_to_own_listener");
     const state = this.#stateOf(address, target.port, target.host);
     if (this.#byAuthority.size >= maxAuthorities) this.#byAuthority.clear();
@@ -94,7 +107,8 @@ export class OriginalDestination {
       connect: (protocol) => {
         const { tcpKeepalive, http2Keepalive } = this.#load.limits;
         const http2 = protocol === "http2" ? { keepalive: http2Keepalive } : undefined;
-        return connect({ host: address, port }, this.#connectTimeoutMs(), tcpKeepalive, tls, http2);
+        const target = { host: address, port, from: bindAddressTo(address, this.#cluster) };
+        return connect(target, this.#connectTimeoutMs(), tcpKeepalive, tls, http2);
       },
       load: this.#load,
       settings: pool,

@@ -26,8 +26,10 @@ export interface DownstreamConnection {
   readonly clientCertificate?: ClientCertificate;
   /** Who we proved to be to the client; absent outside of the mesh's own TLS. */
   readonly ownSpiffeId?: string;
-  /** Where a redirected connection was meant to go. */
+  /** Where a redirected connection was meant to go, or the one that a balancer tells of. */
   readonly destination?: SocketAddress;
+  /** The packet filter redirected it, so that `destination` is where it would be without this proxy. */
+  readonly isRedirected?: true;
 }
 
 /**

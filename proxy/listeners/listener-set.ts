@@ -1,32 +1,35 @@
 import type { Problem } from "../../common/base/problem.ts";
 import type { Listener } from "../../common/model/listener.ts";
 import type { SocketAddress } from "../../common/model/node.ts";
-import type { OpenListenerParts, ServiceFor } from "./open-listener.ts";
+import type { OpenListenerParts, ServiceFor, TakesOver } from "./open-listener.ts";
 import { OpenListener } from "./open-listener.ts";
+import type { OpenPort } from "./open-port.ts";
 
 export interface ListenerSetParts extends Omit<OpenListenerParts, "listenerAt"> {
   /** ms that a listener that was removed or moved lets its requests finish. */
   readonly drainMs: number;
   /** Composes the stack that answers the requests of a chain. */
   readonly serviceFor: ServiceFor;
+  /** Makes what answers DNS questions; absent: listeners for these can't be opened. */
+  readonly openDns?: ((listener: Listener) => OpenPort) | undefined;
 }
 
 /** The listeners that are open. What config adds is opened before what it takes away is closed. */
 export class ListenerSet {
   readonly #parts: ListenerSetParts;
-  readonly #open = new Map<string, OpenListener>();
-  readonly #draining = new Set<OpenListener>();
+  readonly #open = new Map<string, OpenPort>();
+  readonly #draining = new Set<OpenPort>();
   #isLeaving = false;
 
   constructor(parts: ListenerSetParts) {
     this.#parts = parts;
   }
 
-  *[Symbol.iterator](): IterableIterator<OpenListener> {
+  *[Symbol.iterator](): IterableIterator<OpenPort> {
     yield* this.#open.values();
   }
 
-  get(name: string): OpenListener | undefined {
+  get(name: string): OpenPort | undefined {
     return this.#open.get(name);
   }
 
@@ -80,8 +83,9 @@ export class ListenerSet {
   async #applyOne(listener: Listener): Promise<Problem | undefined> {
     const known = this.#open.get(listener.name);
     const stays = known !== undefined && sameAddress(known.listener, listener);
-    const parts = { ...this.#parts, listenerAt: (address: SocketAddress) => this.#at(address) };
-    const opening = stays ? known : new OpenListener(listener, parts);
+    if (listener.dns !== undefined && this.#parts.openDns === undefined)
+      return { path: "dns", why: "this proxy answers no DNS questions", hint: "run it with --capture" };
+    const opening = stays ? known : this.#create(listener);
     await opening.configure(listener, this.#parts.serviceFor);
     if (stays) return undefined;
     try {
@@ -99,11 +103,17 @@ export class ListenerSet {
     return undefined;
   }
 
-  #at({ host, port }: SocketAddress): OpenListener | undefined {
-    let onEvery: OpenListener | undefined;
+  #create(listener: Listener): OpenPort {
+    const { openDns } = this.#parts;
+    if (listener.dns !== undefined && openDns !== undefined) return openDns(listener);
+    return new OpenListener(listener, { ...this.#parts, listenerAt: (address) => this.#at(address) });
+  }
+
+  #at({ host, port }: SocketAddress): TakesOver | undefined {
+    let onEvery: TakesOver | undefined;
     for (const open of this.#open.values()) {
       const { listener } = open;
-      if (listener.port !== port || listener.usesOriginalDestination) continue;
+      if (listener.port !== port || listener.usesOriginalDestination || !takesOver(open)) continue;
       if (listener.address === host) return open;
       if (listener.address === "0.0.0.0" || listener.address === "::") onEvery ??= open;
     }
@@ -123,6 +133,11 @@ export class ListenerSet {
 /** How long a connection without a request is kept for one that may be on its way when draining begins. */
 export const idleGraceMs = 1_000;
 
+function takesOver(open: OpenPort): open is OpenPort & TakesOver {
+  return open.takeOver !== undefined;
+}
+
 function sameAddress(one: Listener, other: Listener): boolean {
+  if ((one.dns === undefined) !== (other.dns === undefined)) return false;
   return one.address === other.address && one.port === other.port && one.bindsPort === other.bindsPort;
 }

@@ -14,6 +14,7 @@ import { ChainTable } from "../net/choose-chain.ts";
 import { plainAddress } from "../net/cidr.ts";
 import { clientCertificateOf } from "../net/client-certificate.ts";
 import type { FirstBytes } from "../net/client-hello.ts";
+import { readFirstLine } from "../net/first-line.ts";
 import type { IdentitySource } from "../net/identity-source.ts";
 import type { Listener as Port } from "../net/listen.ts";
 import { listen } from "../net/listen.ts";
@@ -23,8 +24,10 @@ import { takeProxyHeader } from "../net/proxy-protocol.ts";
 import { Sniffer } from "../net/sniff.ts";
 import { TcpConnection } from "../net/tcp-connection.ts";
 import { ChainTls } from "./chain-tls.ts";
+import type { OpenPort } from "./open-port.ts";
 import type { PassedConnectionParts } from "./passed-connection.ts";
 import { PassedConnection } from "./passed-connection.ts";
+import { RecentlySeen } from "./recently-seen.ts";
 
 /** What ends the mesh's TLS. */
 export interface MeshTlsParts {
@@ -44,15 +47,22 @@ export interface OpenListenerParts extends PassedConnectionParts {
   /** Where a redirected connection was meant to go; undefined when it was not redirected. */
   readonly originalDestination: (socket: Socket) => SocketAddress | undefined;
   /** The listener that has an address, or its port on every address; for connections that were redirected to another. */
-  readonly listenerAt: (address: SocketAddress) => OpenListener | undefined;
+  readonly listenerAt: (address: SocketAddress) => TakesOver | undefined;
   /** ms after which the files of certificates are looked at again. */
   readonly certificateRefreshMs: number;
   /** Where the proxy's credentials are. */
   readonly secretsDirectory?: string | undefined;
+  /** Hears of connections that said too little in time to tell what they speak. */
+  readonly onDetectionTimeout?: (listener: string) => void;
   /** Hears of what a client sent that was no request. */
   readonly onRejected: (exchange: Exchange) => void;
   /** Hears of certificates that can't be read; those before stay in use. */
   readonly onCertificateProblem: (listener: string, why: string) => void;
+}
+
+/** A listener that can be given a connection which another one accepted. */
+export interface TakesOver {
+  takeOver(socket: Socket, destination: SocketAddress): void;
 }
 
 /** Makes what answers the requests of a chain. */
@@ -68,13 +78,14 @@ interface LiveChain {
   judge: JudgeConnection | undefined;
   settings: HttpServerSettings;
   readonly tls: ChainTls;
-  /** Whether the last connection that was passed on began with the client's bytes. */
-  clientSpeaksFirst: boolean;
+  /** Destinations of which the last connection that was passed on began with the client's bytes. */
+  readonly clientSpeaksFirst: RecentlySeen;
 }
 
 /** A chain in the table that connections are judged by; the table is made anew with each config. */
 interface ChosenChain extends ChainMatch {
   readonly live: LiveChain;
+  readonly tls?: unknown;
 }
 
 /** A connection as it came in. */
@@ -86,7 +97,7 @@ interface Arrival {
 }
 
 /** A port that is open, the connections it accepted, and what answers them. */
-export class OpenListener {
+export class OpenListener implements OpenPort, TakesOver {
   readonly #parts: OpenListenerParts;
   #port: Port | undefined = undefined;
   readonly #connections = new Map<DownstreamConnection, HttpConnection>();
@@ -233,7 +244,7 @@ export class OpenListener {
       judge: undefined,
       settings: this.#parts.settings,
       tls,
-      clientSpeaksFirst: false,
+      clientSpeaksFirst: new RecentlySeen(rememberedDestinations),
     };
     return live;
   }
@@ -268,7 +279,8 @@ export class OpenListener {
       return;
     }
     this.#keep(arrival.socket);
-    if (this.#table.looksAtTls || only !== undefined) void this.#routeByFirstBytes(arrival);
+    const { destination = addressesOf(arrival).local } = arrival;
+    if (only !== undefined || this.#table.needsBytes(destination)) void this.#routeByFirstBytes(arrival);
     else this.#routeTo(arrival, { kind: "plain" });
   }
 
@@ -281,7 +293,14 @@ export class OpenListener {
     const raw = this.#choose(arrival, { kind: "plain" })?.live;
     const passes = raw?.chain.tcp !== undefined && !raw.tls.isConfigured;
     // Both sides of a connection that is passed on may be silent for as long as they like.
-    const sniffer = new Sniffer(arrival.socket, clock, settings.headerTimeoutMs, passes);
+    const sniffer = new Sniffer(arrival.socket, {
+      clock,
+      timeoutMs: settings.headerTimeoutMs,
+      mayBeSilent: passes,
+      ...(this.#table.looksAtHttp ? { read: readFirstLine } : {}),
+    });
+    const { destination } = arrival;
+    const place = destination === undefined ? "" : `${destination.host} ${destination.port}`;
     let early: PassedConnection | undefined;
     let cancelWait = (): void => {};
     if (passes) {
@@ -289,17 +308,18 @@ export class OpenListener {
         early = this.#newPassed(arrival, raw, undefined, undefined);
         void early.upstreamSpeaks().then((spoke) => spoke && sniffer.giveUp());
       };
-      if (raw.clientSpeaksFirst) cancelWait = clock.after(firstWordMs, begin);
+      if (raw.clientSpeaksFirst.has(place)) cancelWait = clock.after(firstWordMs, begin);
       else begin();
     }
     const first = await sniffer.found;
     cancelWait();
-    if (raw !== undefined) raw.clientSpeaksFirst = first !== "given-up";
-    if (early !== undefined && (first === "given-up" || first?.kind === "plain")) {
+    if (sniffer.isTimedOut) this.#parts.onDetectionTimeout?.(this.#listener.name);
+    raw?.clientSpeaksFirst.note(place, first !== "given-up");
+    const found = first === "given-up" ? ({ kind: "plain" } as const) : first;
+    if (early !== undefined && found?.kind === "plain" && this.#choose(arrival, found)?.live === raw)
       return early.join(arrival.socket);
-    }
     early?.abandon();
-    if (first !== undefined && first !== "given-up") this.#routeTo(arrival, first);
+    if (found !== undefined) this.#routeTo(arrival, found);
   }
 
   #routeTo(arrival: Arrival, first: FirstBytes): void {
@@ -327,7 +347,7 @@ export class OpenListener {
       source: remote.host,
       isTls: first.kind === "tls",
       serverName: first.kind === "tls" ? first.serverName : undefined,
-      protocols: first.kind === "tls" ? first.protocols : undefined,
+      protocols: first.kind === "tls" || first.kind === "plain" ? first.protocols : undefined,
     });
   }
 
@@ -412,6 +432,7 @@ export class OpenListener {
       ...(serverName === undefined ? {} : { serverName }),
       ...(secured === undefined ? {} : { tls: agreedOn(secured), ...certificateOf(secured) }),
       ...(destination === undefined ? {} : { destination }),
+      ...(destination === undefined || arrival.remote !== undefined ? {} : { isRedirected: true as const }),
     };
     const { clock, onRejected } = this.#parts;
     const { settings } = live;
@@ -459,6 +480,9 @@ interface HttpConnection {
   readonly http: HttpServerConnection;
   readonly live: LiveChain;
 }
+
+/** Of each chain; the one unused for longest makes room. */
+const rememberedDestinations = 1_000;
 
 /** ms that clients get to speak before an upstream is opened for them, where they lately spoke first. */
 const firstWordMs = 200;

@@ -10,16 +10,18 @@ export interface ConnectionFacts {
   readonly source: string;
   readonly isTls: boolean;
   readonly serverName?: string | undefined;
-  /** What the client offers to speak within TLS. */
+  /** What the client offers to speak within TLS, or speaks without. */
   readonly protocols?: readonly string[] | undefined;
 }
 
 /** The chains of a listener, ready to be chosen from. */
-export class ChainTable<C extends ChainMatch> {
+export class ChainTable<C extends ChainMatch & { readonly tls?: unknown }> {
   /** The chain that takes whatever comes, when there is no other. */
   readonly only: C | undefined;
   /** Whether the choice depends on the first bytes. */
   readonly looksAtTls: boolean;
+  /** Whether it depends on what is spoken in them where they are no TLS. */
+  readonly looksAtHttp: boolean;
   readonly #entries: readonly Entry<C>[];
 
   constructor(chains: readonly C[]) {
@@ -29,10 +31,25 @@ export class ChainTable<C extends ChainMatch> {
       sources: new CidrList(chain.sourceCidrs ?? []),
     }));
     this.only = chains.length === 1 && takesAll(chains[0]!) ? chains[0] : undefined;
-    this.looksAtTls = chains.some(
-      ({ serverNames = [], transport, applicationProtocols = [] }) =>
-        serverNames.length + applicationProtocols.length > 0 || transport !== undefined,
+    this.looksAtTls = chains.some(looksAtBytes);
+    this.looksAtHttp = chains.some(
+      ({ transport, applicationProtocols = [] }) => transport === "raw" && applicationProtocols.length > 0,
     );
+  }
+
+  /** Whether the first bytes of a connection for this address could make a difference. */
+  needsBytes({ host, port }: SocketAddress): boolean {
+    if (!this.looksAtTls) return false;
+    return this.#meantFor({ host, port }).some(({ chain }) => looksAtBytes(chain) || chain.tls !== undefined);
+  }
+
+  #meantFor(destination: SocketAddress): readonly Entry<C>[] {
+    const left = preferred(
+      this.#entries,
+      ({ chain }) => chain.destinationPort === destination.port,
+      ({ chain }) => chain.destinationPort === undefined,
+    );
+    return longest(left, destination.host, "destinations", "destinationCidrs");
   }
 
   /**
@@ -41,13 +58,7 @@ export class ChainTable<C extends ChainMatch> {
    */
   choose({ destination, source, isTls, serverName, protocols }: ConnectionFacts): C | undefined {
     const transport = isTls ? "tls" : "raw";
-    let left = preferred(
-      this.#entries,
-      ({ chain }) => chain.destinationPort === destination.port,
-      ({ chain }) => chain.destinationPort === undefined,
-    );
-    left = longest(left, destination.host, "destinations", "destinationCidrs");
-    left = named(left, serverName);
+    let left = named(this.#meantFor(destination), serverName);
     left = preferred(
       left,
       ({ chain }) => chain.transport === transport,
@@ -66,6 +77,10 @@ interface Entry<C> {
   readonly chain: C;
   readonly destinations: CidrList;
   readonly sources: CidrList;
+}
+
+function looksAtBytes({ serverNames = [], transport, applicationProtocols = [] }: ChainMatch): boolean {
+  return serverNames.length + applicationProtocols.length > 0 || transport !== undefined;
 }
 
 function takesAll(match: ChainMatch): boolean {

@@ -1,8 +1,8 @@
 /** What the first bytes of a connection say. */
 export type FirstBytes =
   | { readonly kind: "incomplete" }
-  /** Not TLS: some other protocol's bytes. */
-  | { readonly kind: "plain" }
+  /** Not TLS: some other protocol's bytes. `protocols`: "http/1.1" or "h2c" where somebody looked and it is that. */
+  | { readonly kind: "plain"; readonly protocols?: readonly string[] }
   /** Begins like TLS, and can't be it. */
   | { readonly kind: "malformed" }
   /**

@@ -10,6 +10,8 @@ export interface ConnectTarget {
   readonly port: number;
   /** ms until the attempt is given up. Envoy connect_timeout; Istio's default is 10 s. */
   readonly timeoutMs: number;
+  /** The local address to come from; absent: the system chooses. */
+  readonly from?: string | undefined;
   /** Envoy's and Istio's tcp_keepalive; what it leaves out is the kernel's. */
   readonly keepalive?: TcpKeepalive | undefined;
 }
@@ -27,6 +29,7 @@ export function connect(target: ConnectTarget, clock: Clock): Promise<Socket> {
     const socket = createConnection({
       host: target.host,
       port: target.port,
+      ...(target.from === undefined ? {} : { localAddress: target.from }),
       noDelay: true,
       keepAlive: true,
       keepAliveInitialDelay: keepAliveProbeMs,

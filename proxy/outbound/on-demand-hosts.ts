@@ -5,6 +5,7 @@ import { splitVirtualHostResourceName, virtualHostResourceName } from "../../com
 import type { MeshError } from "../errors.ts";
 import { meshError } from "../errors.ts";
 import type { Exchange } from "../http/exchange.ts";
+import { askedHost } from "./asked-host.ts";
 import { HostUse } from "./host-use.ts";
 
 export interface OnDemandSettings {
@@ -85,7 +86,7 @@ export class OnDemandHosts {
 
   /** Counts a request whose host is known by the very name that it used; false when it isn't. */
   count(exchange: Exchange): boolean {
-    const use = this.#names.get(exchange.authority)?.use;
+    const use = this.#names.get(askedHost(exchange))?.use;
     use?.count(exchange);
     return use !== undefined;
   }
@@ -95,7 +96,7 @@ export class OnDemandHosts {
    * is away nothing is waited for.
    */
   async find(exchange: Exchange): Promise<void> {
-    const authority = canonicalAuthority(exchange.authority);
+    const authority = canonicalAuthority(askedHost(exchange));
     const name = this.#names.get(authority) ?? this.#see(authority) ?? this.#ask(authority);
     if (name === undefined) return;
     if (name.use === undefined && this.#parts.mayAsk()) await this.#answer(name, exchange);

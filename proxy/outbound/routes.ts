@@ -5,6 +5,7 @@ import { compileRoutes } from "../../common/routing/route-table.ts";
 import { meshError } from "../errors.ts";
 import type { Exchange, Response } from "../http/exchange.ts";
 import type { Service } from "../http/layer.ts";
+import { askedHost } from "./asked-host.ts";
 import type { OnDemandHosts } from "./on-demand-hosts.ts";
 
 /** The compiled routes of one configuration, as a listener's stack holds them: the table is replaced, never changed. */
@@ -124,9 +125,10 @@ export function pickRoute(routes: CurrentRoutes): Service {
 
 function forward(table: RouteTable<Service> | undefined, exchange: Exchange): Promise<Response> {
   if (table === undefined) return Promise.reject(meshError("no_route", "route_configuration_not_found"));
-  const decision = table.match(exchange);
+  const authority = askedHost(exchange);
+  const decision = table.match(exchange, authority);
   if (decision === undefined) {
-    const host = table.findVirtualHost(exchange.authority);
+    const host = table.findVirtualHost(authority);
     return Promise.reject(
       meshError("no_route", host === undefined ? "virtual_host_not_found" : "route_not_found"),
     );

@@ -20,7 +20,7 @@ export function checkListeners(all: Listeners, arriving: Listeners): ReadonlyMap
       const why = `listener ${owner} has ${address} already`;
       found.push({ path: "address", why, hint: "give one of them another port" });
     }
-    if (listener.filterChains.length === 0) {
+    if (listener.filterChains.length === 0 && listener.dns === undefined) {
       found.push({ path: "filter_chains", why: "has no filter chain that could take a connection" });
     }
     for (const chain of arriving.has(name) ? listener.filterChains : []) {
