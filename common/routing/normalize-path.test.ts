@@ -68,7 +68,7 @@ describe("one path", () => {
   });
 });
 
-describe("parameters of segments", () => {
+describe("case 31: parameters of segments", () => {
   const tricks = ["/..;/admin", "/;/admin", "/admin;a=b", "/admin;x=y/action;foo=bar", "/a/..;x=1/admin"];
 
   it("are refused where they are not wanted, escaped ones too", () => {

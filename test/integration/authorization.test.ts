@@ -118,7 +118,7 @@ describe("a policy", () => {
 });
 
 describe("one path", () => {
-  it("is matched, authorized and forwarded alike", async () => {
+  it("case 34: is matched, authorized and forwarded alike", async () => {
     for (const normalization of pathNormalizationModes) {
       const name = normalization.toUpperCase().replaceAll("-", "_") as "BASE";
       const { app, ask } = await sidecarWith(
@@ -162,7 +162,7 @@ describe("one path", () => {
     }
   });
 
-  it("is the one by which a gateway routes", async () => {
+  it("case 33: is the one by which a gateway routes", async () => {
     const rules =
       "[{ match: [{ uri: { prefix: /admin } }], directResponse: { status: 418 } }, { route: [{ destination: { host: svc } }] }]";
     const { ask } = await gatewayWith([], {}, rules);
@@ -229,7 +229,7 @@ describe("tokens", () => {
   });
 
   // covers RequestAuthentication jwtRules[].audiences[]
-  it("that are not sound get 401 and the reason", async () => {
+  it("case 40: that are not sound get 401 and the reason", async () => {
     const { ask } = await sidecarWith([rule("audiences: [shop]")]);
     const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
     const unsigned = `${part({ alg: "none" })}.${part({ iss: "https://issuer", sub: "x", aud: "shop" })}.`;
@@ -325,7 +325,7 @@ describe("tokens", () => {
   });
 
   // covers RequestAuthentication jwtRules[].jwksUri, jwtRules[].timeout
-  it("are verified with keys that are fetched, and fetched anew when one is not known", async () => {
+  it("case 41: are verified with keys that are fetched, and fetched anew when one is not known", async () => {
     const second = await generateKeyPair("RS256", { extractable: true });
     const next = { ...(await exportJWK(second.publicKey)), kid: "two" };
     let document = jwks;
@@ -477,6 +477,24 @@ describe("somebody who is asked", () => {
     expect((await unknown.ask({ path: "/free" })).status).toBe(403);
   });
 
+  it("case 61: is not waited for when the client has gone, and nothing is sent on", async () => {
+    let state = "not asked";
+    const judge = await echo("judge", (_asked, response) => {
+      state = "asked";
+      response.on("close", () => {
+        state = "given up";
+      });
+    });
+    const { app, proxy, ask: askAgain } = await sidecarWith(...judgedBy(judge.port));
+    const client = connect(onlyPort(proxy), "127.0.0.1");
+    client.write("GET /asked HTTP/1.1\r\nhost: svc.example\r\n\r\n");
+    await expect.poll(() => state).toBe("asked");
+    client.resetAndDestroy();
+    await expect.poll(() => state).toBe("given up");
+    expect((await askAgain({ path: "/free" })).status).toBe(200);
+    expect(app.requests).toBe(1);
+  });
+
   it("by gRPC decides and changes headers", async () => {
     const { CheckRequest, CheckResponse } = messages.envoy.service.auth.v3;
     const server = new Server();
@@ -572,7 +590,7 @@ describe("a connection whose bytes nobody reads", () => {
 });
 
 describe("an edge", () => {
-  it("takes away what strangers say of themselves", async () => {
+  it("case 44: takes away what strangers say of themselves", async () => {
     const { ask } = await gatewayWith([]);
     const { seen } = await ask({
       headers: {
