@@ -1,8 +1,10 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { direct } from "./peers/direct.ts";
 import type { PeerKind } from "./peers/peer.ts";
 import { twoHopPeers } from "./peers/two-hops.ts";
 import { useBuiltWeft } from "./peers/weft.ts";
+import { bulk } from "./scenarios/bulk.ts";
 import type { HopResult } from "./scenarios/hop.ts";
 import { hop, hopPeers } from "./scenarios/hop.ts";
 import { printHop } from "./scenarios/hop-table.ts";
@@ -13,6 +15,8 @@ import { multiplexed, printMultiplexed } from "./scenarios/multiplexed.ts";
 import { printPush, push } from "./scenarios/push.ts";
 import { printReport } from "./scenarios/report.ts";
 import { printStart, start } from "./scenarios/start.ts";
+import type { TwoHopResult } from "./scenarios/two-hop-table.ts";
+import { printTwoHops } from "./scenarios/two-hop-table.ts";
 import { build } from "./support/build.ts";
 import { calmWaiter } from "./support/calm.ts";
 import { stopChildrenOnExit } from "./support/children.ts";
@@ -142,8 +146,18 @@ async function runHop(flags: Flags): Promise<Outcome> {
 }
 
 async function runTwoHops(flags: Flags): Promise<Outcome> {
-  const result = await measureHop(flags, twoHopPeers);
-  return { result, text: printHop(result) };
+  const result = await measureTwoHops(flags);
+  return { result, text: printTwoHops(result) };
+}
+
+async function measureTwoHops(flags: Flags): Promise<TwoHopResult> {
+  const { rounds, seconds, rate, waitForCalm, say } = flags;
+  const hops = await measureHop(flags, twoHopPeers);
+  const proxies = twoHopPeers.filter(({ name }) =>
+    hops.rows.some((row) => row.peer === name && row.peer !== direct.name),
+  );
+  const options = { peers: proxies, rounds, roundMs: seconds * 1000, rate, waitForCalm, say };
+  return { hops, bulk: await bulk(options) };
 }
 
 async function measureHop(flags: Flags, all: readonly PeerKind[] = hopPeers): Promise<HopResult> {
@@ -169,6 +183,7 @@ async function runReport(flags: Flags): Promise<Outcome> {
     start: await start(flags),
     hop: await measureHop(flags),
     memory: await measureMemory(flags),
+    twoHops: await measureTwoHops(flags),
   };
   const words = process.argv.slice(2).map((word) => (word.includes(" ") ? `"${word}"` : word));
   const command = `npm run bench -- ${words.join(" ")}`;

@@ -72,7 +72,8 @@ function bootstrap(port: number, backendPort: number, protocol: "HTTP/1.1" | "HT
 }
 
 const httpOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
-const http2Options = {
+/** What makes an Envoy's cluster speak HTTP/2. */
+export const http2Options = {
   typed_extension_protocol_options: {
     [httpOptions]: {
       "@type": `type.googleapis.com/${httpOptions}`,

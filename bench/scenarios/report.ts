@@ -5,11 +5,14 @@ import { printHop } from "./hop-table.ts";
 import type { MemoryResult } from "./memory.ts";
 import { growth, printMemory } from "./memory.ts";
 import type { StartResult } from "./start.ts";
+import type { TwoHopResult } from "./two-hop-table.ts";
+import { p99TimesBesideBulk, p99TimesEnvoy, printTwoHops, timesBetterEnvoy } from "./two-hop-table.ts";
 
 export interface Report {
   readonly hop: HopResult;
   readonly start: StartResult;
   readonly memory: MemoryResult;
+  readonly twoHops: TwoHopResult;
   readonly machine: Machine;
   /** The command line that makes the page anew. */
   readonly command: string;
@@ -20,7 +23,7 @@ export interface Report {
 
 /** The page docs/benchmarks.md: budgets with what was measured, then the whole tables. */
 export function printReport(report: Report): string {
-  const { hop, memory, machine, command, version, runsBuilt } = report;
+  const { hop, memory, twoHops, machine, command, version, runsBuilt } = report;
   const { cpu, cores, memoryGb, system, node } = machine;
   return `# Benchmarks
 
@@ -39,6 +42,12 @@ ${formatTable(["", "measured", "budget", ""], budgetRows(report))}
 
 ${printHop(hop)}
 
+## From sidecar to sidecar
+
+Two proxies on one core, the client's and the server's, with mutual TLS between them.
+
+${printTwoHops(twoHops)}
+
 ## What unused services cost
 
 Services of ten endpoints each that the sidecar's workload never calls, after 5,000 requests to the one that it does. \`all\` is \`--on-demand off\`, what a sidecar holds that
@@ -48,7 +57,7 @@ ${printMemory(memory)}
 `;
 }
 
-function budgetRows({ hop: { rows, rate }, start, memory }: Report): readonly (readonly string[])[] {
+function budgetRows({ hop: { rows, rate }, start, memory, twoHops }: Report): readonly (readonly string[])[] {
   const of = (name: string): HopRow | undefined => rows.find(({ peer }) => peer === name);
   const [weft, envoy, haproxy, direct] = [of("Weft"), of("Envoy"), of("HAProxy"), of("no proxy")];
   const times = (value: number | undefined, base: number | undefined): number | undefined =>
@@ -75,6 +84,21 @@ function budgetRows({ hop: { rows, rate }, start, memory }: Report): readonly (r
       `p99 added at ${rate} requests/s, × Envoy`,
       times(added(weft, "calmP99Ms"), added(envoy, "calmP99Ms")),
       1,
+    ),
+    atLeast(
+      "two hops with mutual TLS: requests per core and second, × the better of Envoy's two ways",
+      timesBetterEnvoy(twoHops),
+      2.5,
+    ),
+    atMost(
+      `two hops with mutual TLS: p99 at ${rate} requests/s, × the better of Envoy's two ways`,
+      p99TimesEnvoy(twoHops),
+      1,
+    ),
+    atMost(
+      "two hops with mutual TLS: p99 of small requests beside 100 MB bodies, × without",
+      p99TimesBesideBulk(twoHops),
+      2,
     ),
     atMost("resident memory under load, × Envoy", times(weft?.rssMb, envoy?.rssMb), 1),
     atMost("private memory under load, × Envoy", times(weft?.privateMb, envoy?.privateMb), 1),
