@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { JoinTokens } from "./join-tokens.ts";
 import type { LocalMesh } from "./mesh-file.ts";
@@ -97,6 +97,9 @@ export class MeshFolder {
   prepare(resources: ReadonlyMap<string, string>, fresh: boolean, meshConfig: object = {}): void {
     if (fresh) rmSync(this.path, { recursive: true, force: true });
     rmSync(this.generated, { recursive: true, force: true });
+    // What is kept of a mesh is nobody else's on this machine: applied resources may hold what was meant for few.
+    mkdirSync(this.path, { recursive: true, mode: 0o700 });
+    chmodSync(this.path, 0o700);
     mkdirSync(this.generated, { recursive: true });
     mkdirSync(this.controlPlane, { recursive: true });
     writeFileSync(this.meshConfig, JSON.stringify(meshConfig));

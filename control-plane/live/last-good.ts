@@ -65,8 +65,8 @@ export class LastGoodFolder {
     while (this.#next !== undefined) {
       const text = this.#next;
       this.#next = undefined;
-      await mkdir(dirname(this.#file), { recursive: true });
-      const handle = await open(`${this.#file}.new`, "w");
+      await mkdir(dirname(this.#file), { recursive: true, mode: 0o700 });
+      const handle = await open(`${this.#file}.new`, "w", 0o600);
       try {
         await handle.writeFile(text);
         await handle.sync();

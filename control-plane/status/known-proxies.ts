@@ -86,8 +86,8 @@ export class KnownProxies {
   }
 
   async #write(text: string): Promise<void> {
-    await mkdir(join(this.#file, ".."), { recursive: true });
-    await writeFile(`${this.#file}.new`, text);
+    await mkdir(join(this.#file, ".."), { recursive: true, mode: 0o700 });
+    await writeFile(`${this.#file}.new`, text, { mode: 0o600 });
     await rename(`${this.#file}.new`, this.#file);
   }
 }

@@ -87,7 +87,7 @@ class FolderOfApplied implements StateFolder {
   }
 
   async prepare(): Promise<void> {
-    await mkdir(this.resourcesPath, { recursive: true });
+    await mkdir(this.resourcesPath, { recursive: true, mode: 0o700 });
     for (const file of await readdir(this.resourcesPath, { recursive: true })) {
       const path = join(this.resourcesPath, file);
       if (file.endsWith(draftEnding)) await rm(path, { force: true });
@@ -187,7 +187,7 @@ function storedObject(resource: Resource): Record<string, unknown> {
 }
 
 async function writeDraft(file: string, text: string, isDispensable: boolean): Promise<void> {
-  const handle = await open(file, "w");
+  const handle = await open(file, "w", 0o600);
   try {
     await handle.writeFile(text);
     if (!isDispensable) await handle.sync();

@@ -98,7 +98,7 @@ export class LastGood {
     }
     const body = JSON.stringify(lines);
     const head: Head = { format, node: this.#parts.node, sha256: digest(body) };
-    await mkdir(this.#parts.directory, { recursive: true });
+    await mkdir(this.#parts.directory, { recursive: true, mode: 0o700 });
     const temporary = `${this.file}.new`;
     const handle = await open(temporary, "w", 0o600);
     try {
