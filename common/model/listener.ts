@@ -95,6 +95,8 @@ export interface TcpProxy {
   readonly idleTimeoutMs?: number;
   /** ms after which the connection ends whatever it does. */
   readonly maxConnectionDurationMs?: number;
+  /** Clusters with consistent hashing choose by the client's address (Envoy's hash_policy); absent: by chance. */
+  readonly hashesBySource?: true;
 }
 
 /** Envoy's and Istio's: an hour. */

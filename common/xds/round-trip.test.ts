@@ -610,9 +610,13 @@ const filterChain: fc.Arbitrary<FilterChain> = fc.oneof(
       chainHead,
       word,
       fc.array(word, { minLength: 2, maxLength: 3 }),
-      record<Pick<TcpProxy, "idleTimeoutMs" | "maxConnectionDurationMs">>(
-        { idleTimeoutMs: fc.nat(86_400_000), maxConnectionDurationMs: ms },
-        ["idleTimeoutMs", "maxConnectionDurationMs"],
+      record<Pick<TcpProxy, "idleTimeoutMs" | "maxConnectionDurationMs" | "hashesBySource">>(
+        {
+          idleTimeoutMs: fc.nat(86_400_000),
+          maxConnectionDurationMs: ms,
+          hashesBySource: fc.constant(true as const),
+        },
+        ["idleTimeoutMs", "maxConnectionDurationMs", "hashesBySource"],
       ),
     )
     .map(([head, statPrefix, clusters, times]) => ({

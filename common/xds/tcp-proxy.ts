@@ -10,7 +10,7 @@ const TcpProxyCodec = messages.envoy.extensions.filters.network.tcp_proxy.v3.Tcp
 export const tcpProxyType = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
 
 export function toTcpProxy(proxy: TcpProxy): Filter {
-  const { statPrefix, destinations, idleTimeoutMs, maxConnectionDurationMs } = proxy;
+  const { statPrefix, destinations, idleTimeoutMs, maxConnectionDurationMs, hashesBySource } = proxy;
   const [only, ...others] = destinations;
   const clusters = destinations.map(({ cluster, weight }) => ({ name: cluster, weight }));
   const target =
@@ -26,6 +26,7 @@ export function toTcpProxy(proxy: TcpProxy): Filter {
       ...(maxConnectionDurationMs === undefined
         ? {}
         : { maxDownstreamConnectionDuration: toDuration(maxConnectionDurationMs) }),
+      ...(hashesBySource ? { hashPolicy: [{ sourceIp: {} }] } : {}),
     }),
   };
 }
@@ -42,11 +43,14 @@ export function fromTcpProxy(filter: Filter, path: string, reading: Reading): Tc
         weight: weight ?? 0,
       }));
   if (destinations.every(({ weight }) => weight === 0)) reading.problem(path, "names no cluster");
-  const { idleTimeout, maxDownstreamConnectionDuration: maxDuration } = message;
+  const { idleTimeout, maxDownstreamConnectionDuration: maxDuration, hashPolicy } = message;
+  for (const [index, policy] of (hashPolicy ?? []).entries())
+    reading.refuseUnknown(policy, "envoy.type.v3.HashPolicy", `${path}.hash_policy[${index}]`);
   return {
     statPrefix: message.statPrefix ?? "",
     destinations,
     ...(idleTimeout ? { idleTimeoutMs: fromDuration(idleTimeout) } : {}),
     ...(maxDuration ? { maxConnectionDurationMs: fromDuration(maxDuration) } : {}),
+    ...(hashPolicy?.some(({ sourceIp }) => sourceIp) ? { hashesBySource: true } : {}),
   };
 }

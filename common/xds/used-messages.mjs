@@ -126,6 +126,8 @@ export const usedMessages = [
   "envoy.config.core.v3.GrpcService",
   "envoy.config.core.v3.GrpcService.EnvoyGrpc",
   "envoy.type.v3.HttpStatus",
+  "envoy.type.v3.HashPolicy",
+  "envoy.type.v3.HashPolicy.SourceIp",
   "envoy.service.auth.v3.CheckRequest",
   "envoy.service.auth.v3.CheckResponse",
   "envoy.service.auth.v3.DeniedHttpResponse",

@@ -53,12 +53,12 @@ export function ruleChain(
     weight,
   }));
   const [first] = rule.destinations;
-  const idle = first && idleTimeout(first.destination, context);
+  const policy = first && connectionPolicy(first.destination, context);
   return {
     name,
     ...match,
     source: rule.source,
-    tcp: { statPrefix: name, destinations, ...idle },
+    tcp: { statPrefix: name, destinations, ...policy },
   };
 }
 
@@ -68,7 +68,7 @@ export function serviceTcp(name: string, reference: ServiceReference, context: C
   return {
     statPrefix: name,
     destinations: [{ cluster, weight: 1 }],
-    ...idleTimeout(reference, context),
+    ...connectionPolicy(reference, context),
   };
 }
 
@@ -95,16 +95,21 @@ function describe(match: ChainMatch): string[] {
   ];
 }
 
-/** DestinationRule's connectionPool.tcp.idleTimeout; of several destinations the first one's, as in Istio. */
-function idleTimeout(
+/** What a DestinationRule says of connections: the idle time and the hash; of several destinations the first one's, as in Istio. */
+function connectionPolicy(
   reference: ServiceReference,
   { snapshot, node, place, find }: ChainContext,
-): Pick<TcpProxy, "idleTimeoutMs"> {
+): Pick<TcpProxy, "idleTimeoutMs" | "hashesBySource"> {
   const service = find(reference.host);
   if (service === undefined) return {};
   const { destinationRules, settings } = snapshot;
   const rule = destinationRuleFor(destinationRules, service, node.namespace, settings.rootNamespace);
   const subset = rule?.subsets.find(({ name }) => name === reference.subset);
-  const pool = policyFor(rule, subset, portOf(reference, place.port, find)).connectionPool;
-  return pool?.tcpIdleTimeoutMs === undefined ? {} : { idleTimeoutMs: pool.tcpIdleTimeoutMs };
+  const { connectionPool, loadBalancer } = policyFor(rule, subset, portOf(reference, place.port, find));
+  const { tcpIdleTimeoutMs } = connectionPool ?? {};
+  return {
+    ...(tcpIdleTimeoutMs === undefined ? {} : { idleTimeoutMs: tcpIdleTimeoutMs }),
+    // Of what can be hashed by, a connection has only this.
+    ...(loadBalancer?.hashPolicy?.kind === "source-ip" ? { hashesBySource: true } : {}),
+  };
 }

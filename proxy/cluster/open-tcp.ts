@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import { isIP } from "node:net";
+import { addressHash } from "../../common/base/address-hash.ts";
 import type { Random } from "../../common/base/random.ts";
 import type { TcpKeepalive } from "../../common/model/connection-pool.ts";
 import type { TcpProxy } from "../../common/model/listener.ts";
@@ -65,7 +66,7 @@ export async function openTcp(
   try {
     return cluster.config.discovery.kind === "original-dst"
       ? await dialNamed(cluster, connection, parts)
-      : await dialEndpoint(cluster, connection, parts);
+      : await dialEndpoint(cluster, connection, parts, proxy.hashesBySource);
   } catch (cause) {
     load.connections--;
     throw cause;
@@ -76,9 +77,11 @@ async function dialEndpoint(
   cluster: UpstreamCluster,
   connection: TcpConnection,
   parts: TcpParts,
+  hashesBySource = false,
 ): Promise<TcpUpstream> {
+  const hash = hashesBySource ? addressHash(connection.downstream.remote.host) : undefined;
   for (;;) {
-    const state = cluster.pick();
+    const state = cluster.pick(hash, connection.attempts);
     if (state === undefined) throw meshError("no_healthy_upstream", "no_healthy_endpoint");
     connection.upstream = state.host;
     connection.attempts++;

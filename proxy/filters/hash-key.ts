@@ -1,3 +1,4 @@
+import { addressHash } from "../../common/base/address-hash.ts";
 import type { Hash64 } from "../../common/base/xxhash64.ts";
 import { hashText, xxHash64 } from "../../common/base/xxhash64.ts";
 import type { HashPolicy } from "../../common/model/route.ts";
@@ -39,7 +40,7 @@ function compilePart(policy: HashPolicy): KeyPart {
     case "cookie":
       return cookiePart(policy);
     case "source-ip":
-      return ({ downstream }) => xxHash64(plainAddress(downstream.remote.host));
+      return ({ downstream }) => addressHash(downstream.remote.host);
     case "query-parameter":
       return ({ path }) => {
         const value = queryParam(path, policy.name);
@@ -103,11 +104,6 @@ function cookieValue({ headers }: Exchange, name: string): string | undefined {
     }
   }
   return undefined;
-}
-
-/** Without the prefix that a dual-stack socket gives to IPv4 addresses. */
-function plainAddress(address: string): string {
-  return address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address;
 }
 
 /** The old key turned by one bit, so that two equal parts do not cancel each other out. */

@@ -47,6 +47,37 @@ tcp:
   });
 });
 
+describe("consistent hashing of connections", () => {
+  const gateway = resourceYaml(
+    "Gateway",
+    "edge",
+    "selector: { app: edge }\nservers: [{ port: { number: 3306, name: mysql, protocol: TCP }, hosts: [db.example.com] }]",
+  );
+  const toAll = resourceYaml(
+    "VirtualService",
+    "db",
+    "hosts: [db.example.com]\ngateways: [edge]\ntcp: [{ route: [{ destination: { host: db } }] }]",
+  );
+  // Other loopback addresses than one are there without doing anything on Linux only.
+  const clients = Array.from(
+    { length: 16 },
+    (_, at) => `127.0.0.${process.platform === "linux" ? at + 1 : 1}`,
+  );
+
+  // covers DestinationRule trafficPolicy.loadBalancer.consistentHash.useSourceIp
+  it("keeps an address at one endpoint, and others at others", async () => {
+    const policy = "trafficPolicy: { loadBalancer: { consistentHash: { useSourceIp: true } } }";
+    const mesh = newMesh();
+    await mesh.apply(gateway, await database("TCP", policy), toAll);
+    const proxy = await mesh.proxy({ kind: "gateway", labels: "app=edge", bind: ["3306=0.0.0.0:1"] });
+    const picks = () =>
+      Promise.all(clients.map((client) => ask(proxy, "0.0.0.0_3306", "?", { localAddress: client })));
+    const first = await picks();
+    for (let turn = 0; turn < 3; turn++) expect(await picks()).toEqual(first);
+    if (process.platform === "linux") expect([...new Set(first)].sort()).toEqual(["v1", "v2"]);
+  });
+});
+
 describe("a tls rule in a sidecar", () => {
   const rules = resourceYaml(
     "VirtualService",
@@ -147,7 +178,7 @@ function newMesh(): YamlMesh {
 }
 
 /** A service on port 3306 with a version each that says its name. */
-async function database(protocol = "TCP"): Promise<string> {
+async function database(protocol = "TCP", policy = ""): Promise<string> {
   const endpoints = await Promise.all(
     ["v1", "v2"].map(
       async (version) =>
@@ -163,7 +194,7 @@ endpoints: [${endpoints.join(", ")}]`;
   return [
     resourceYaml("ServiceEntry", "db", entry),
     "---",
-    resourceYaml("DestinationRule", "db", `host: db\n${subsets}`),
+    resourceYaml("DestinationRule", "db", `host: db\n${subsets}\n${policy}`),
   ].join("\n");
 }
 
@@ -183,8 +214,13 @@ async function named(name: string): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-async function ask(proxy: ProxyApp, listener: string, question: string | Buffer = "?"): Promise<string> {
-  const socket = connect(proxy.port(listener)!, "127.0.0.1");
+async function ask(
+  proxy: ProxyApp,
+  listener: string,
+  question: string | Buffer = "?",
+  from: { readonly localAddress?: string } = {},
+): Promise<string> {
+  const socket = connect({ host: "127.0.0.1", port: proxy.port(listener)!, ...from });
   socket.on("error", () => {});
   socket.write(question);
   let text = "";
