@@ -157,10 +157,13 @@ describe("warm-up, from YAML to a sidecar's process", () => {
     await apply(service(["near1"]), warming);
     // Nothing shows that an endpoint alone is warm but time.
     await new Promise((resolve) => setTimeout(resolve, 4_000));
+    const came = performance.now();
     await apply(service(["near1", "near2"]), warming);
     await until(async () => (await clusterPage()).includes(`127.0.0.1:${apps.near2.server.port}::`));
     const { near2 = 0 } = await counts(100);
-    expect(near2).toBeLessThan(40);
+    // On a busy machine a hundred requests take a while, in which it warms up: the share that it may have by now is the bound.
+    const weight = Math.min(1, (performance.now() - came) / 4_000);
+    expect(near2).toBeLessThanOrEqual((100 * weight) / (1 + weight) + 3);
     await until(async () => ((await counts(40)).near2 ?? 0) >= 19);
     await remove("DestinationRule/ratings");
   });
