@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { closestName } from "../../common/base/closest.ts";
 import type { SocketAddress } from "../../common/model/node.ts";
 import { createServer } from "../http/node-http.ts";
@@ -7,6 +8,9 @@ import type { Answer } from "./answer.ts";
 import { text } from "./answer.ts";
 import type { AdminParts, Page } from "./pages.ts";
 import { pages } from "./pages.ts";
+
+/** More are closed at once: nobody who looks at a proxy needs so many, and each may hold a page that it does not read. */
+const maxConnections = 100;
 
 /**
  * The pages by which people and scripts on the same machine look at this proxy. It answers only requests that name the loopback
@@ -17,9 +21,14 @@ export class AdminServer {
 
   constructor(parts: AdminParts) {
     this.#server = createServer((request, response) => {
-      void respond(parts, request, response);
+      respond(parts, request, response).catch((err: unknown) => {
+        parts.log.error("an admin page broke off", { url: request.url, err });
+        response.destroy();
+      });
     });
     this.#server.keepAliveTimeout = 5_000;
+    this.#server.requestTimeout = 30_000;
+    this.#server.maxConnections = maxConnections;
   }
 
   /** Opens the port (0 picks a free one) and answers where it listens. Rejects when the port is taken. */
@@ -57,9 +66,40 @@ async function respond(parts: AdminParts, request: IncomingMessage, response: Se
     "x-content-type-options": "nosniff",
     ...answer.headers,
   });
-  response.end(request.method === "HEAD" ? undefined : answer.body);
   // None of the pages reads a body; one that is sent anyway is dropped so that the connection can go on.
   request.resume();
+  if (request.method === "HEAD") response.end();
+  else if (typeof answer.body === "string") response.end(answer.body);
+  else await sendPieces(answer.body, response);
+}
+
+/** Characters that are printed before the traffic gets its turn. */
+const sliceLength = 64 * 1024;
+
+/** What is printed while the config changes is the config of the beginning: it is frozen. */
+async function sendPieces(pieces: Iterable<string>, response: ServerResponse): Promise<void> {
+  let slice = "";
+  for (const piece of pieces) {
+    slice += piece;
+    if (slice.length < sliceLength) continue;
+    const hasRoom = response.write(slice);
+    slice = "";
+    if (!hasRoom) await drained(response);
+    await nextTurn();
+    if (response.destroyed) return;
+  }
+  response.end(slice);
+}
+
+/** Resolves also when the reader has left. */
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      response.off("drain", done).off("close", done);
+      resolve();
+    };
+    response.on("drain", done).on("close", done);
+  });
 }
 
 function answerTo(parts: AdminParts, request: IncomingMessage): Answer | Promise<Answer> {

@@ -1,8 +1,11 @@
+import { jsonPieces } from "./json-pieces.ts";
+
 /** What an admin page answers. */
 export interface Answer {
   readonly status: number;
   readonly contentType: string;
-  readonly body: string;
+  /** Pieces are printed as they are sent, with turns for the traffic between them. */
+  readonly body: string | Iterable<string>;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
@@ -14,12 +17,10 @@ export function text(body: string, status = 200, headers?: Readonly<Record<strin
 
 /** Bodies of direct responses are printed as text. */
 export function json(value: unknown, status = 200): Answer {
-  const body = JSON.stringify(value, bytesAsText, 2);
-  return { status, contentType: "application/json", body: `${body}\n` };
+  return { status, contentType: "application/json", body: lines(jsonPieces(value)) };
 }
 
-/** Reads the member from its holder, because a Buffer has turned itself into numbers before a replacer sees it. */
-function bytesAsText(this: unknown, key: string, member: unknown): unknown {
-  const original = (this as Record<string, unknown>)[key];
-  return original instanceof Uint8Array ? Buffer.from(original).toString("utf8") : member;
+function* lines(pieces: Iterable<string>): Generator<string> {
+  yield* pieces;
+  yield "\n";
 }
