@@ -8,6 +8,7 @@ import { bulk } from "./scenarios/bulk.ts";
 import type { HopResult } from "./scenarios/hop.ts";
 import { hop, hopPeers } from "./scenarios/hop.ts";
 import { printHop } from "./scenarios/hop-table.ts";
+import { idle, printIdle } from "./scenarios/idle.ts";
 import type { MemoryResult } from "./scenarios/memory.ts";
 import { memory, printMemory } from "./scenarios/memory.ts";
 import type { MultiplexedKind } from "./scenarios/multiplexed.ts";
@@ -26,6 +27,7 @@ const usage = `npm run bench -- SCENARIO [options]
 
   hop      one HTTP/1.1 hop: Weft beside Envoy, HAProxy, nginx, http-proxy and no proxy
   two-hop-mtls  from sidecar to sidecar over mutual TLS: two of Weft beside two Envoys, each pair on one core
+  idle     10,000 idle connections through one sidecar: memory for each, beside Envoy
   start    time to load the xDS types, and from a sidecar's start to its first request
   report   these and memory, beside the budgets: the page docs/benchmarks.md
   h2       one HTTP/2 hop, 4 connections with 10 streams each: Weft beside Envoy
@@ -77,6 +79,7 @@ interface Outcome {
 const scenarios: Readonly<Record<string, (flags: Flags) => Promise<Outcome>>> = {
   hop: runHop,
   "two-hop-mtls": runTwoHops,
+  idle: runIdle,
   h2: (flags) => runMultiplexed("h2", flags),
   grpc: (flags) => runMultiplexed("grpc", flags),
   memory: runMemory,
@@ -202,6 +205,11 @@ async function runMultiplexed(kind: MultiplexedKind, flags: Flags): Promise<Outc
   const { rounds, seconds, body: bodyBytes, waitForCalm, say } = flags;
   const result = await multiplexed({ kind, rounds, roundMs: seconds * 1000, bodyBytes, waitForCalm, say });
   return { result, text: printMultiplexed(result) };
+}
+
+async function runIdle({ say }: Flags): Promise<Outcome> {
+  const rows = await idle({ connections: 10_000, say });
+  return { result: { rows }, text: printIdle(rows) };
 }
 
 async function runStart(flags: Flags): Promise<Outcome> {
