@@ -110,7 +110,7 @@ async function expectServed(
 }
 
 describe("a caller that takes too much", { skip: process.platform !== "linux" }, () => {
-  it("has no more streams than a caller may, of whatever kind, while others are served", async () => {
+  it("case 48: has no more streams than a caller may, of whatever kind, while others are served", async () => {
     const { server, port, push, refused } = await start({
       perCaller: { ...defaultCallerLimits, streams: 3, onLoopback: 1 },
     });

@@ -107,7 +107,7 @@ describe("the certificate service", () => {
     await whenCurrent(review);
   });
 
-  it("serves xDS over TLS to the node that the caller proved to be, and to no other", async () => {
+  it("case 49: serves xDS over TLS to the node that the caller proved to be, and to no other", async () => {
     await start();
     const review = workload("shop", "review", addToken("shop", "review"));
     const own = { ...sidecar("review-v1"), namespace: "shop", serviceAccount: "review" };
