@@ -1,3 +1,4 @@
+import type { NetworkInterfaceInfo } from "node:os";
 import { describe, expect, it } from "vitest";
 import type { ProxyOptions } from "./config.ts";
 import { readProxySettings } from "./config.ts";
@@ -15,7 +16,60 @@ const sidecar: ProxyOptions = {
   admin: "127.0.0.1:15000",
 };
 
+function networkInterface(address: string, internal: boolean) {
+  const family = address.includes(":") ? ("IPv6" as const) : ("IPv4" as const);
+  const rest = { netmask: "", mac: "", internal, cidr: null, scopeid: 0 };
+  return { address, family, ...rest } as NetworkInterfaceInfo;
+}
+
 describe("readProxySettings", () => {
+  describe("where connections are captured", () => {
+    const captured: ProxyOptions = { kind: "sidecar", name: "a", capture: "on" };
+    const interfaces =
+      (...addresses: readonly string[]) =>
+      () => ({
+        lo: [networkInterface("127.0.0.1", true)],
+        eth0: addresses.map((address) => networkInterface(address, false)),
+      });
+
+    it("listens at Istio's ports for IPv4, and says by which addresses the workload is known", () => {
+      const result = readProxySettings(captured, {}, interfaces("10.1.0.7"));
+      if (!result.ok) throw new Error(JSON.stringify(result.problems));
+      expect(result.value.node).toMatchObject({ id: "sidecar~10.1.0.7~a.default~default.svc.cluster.local" });
+      expect(result.value.node.addresses).toEqual(["10.1.0.7"]);
+      expect(result.value.node.bindings).toEqual({
+        outbound: { host: "0.0.0.0", port: 15001 },
+        inbound: { host: "0.0.0.0", port: 15006 },
+        captures: true,
+        dns: [{ host: "127.0.0.1", port: 15053 }],
+        servers: new Map(),
+      });
+    });
+
+    it("listens for both where there is IPv6, and answers no questions when told not to", () => {
+      const result = readProxySettings({ ...captured, dns: "off" }, {}, interfaces("10.1.0.7", "fd77::7"));
+      if (!result.ok) throw new Error(JSON.stringify(result.problems));
+      expect(result.value.node.bindings).toMatchObject({ outbound: { host: "::", port: 15001 } });
+      expect(result.value.node.bindings.dns).toBeUndefined();
+      const asked = readProxySettings({ ...captured, dns: "5353" }, {}, interfaces("fd77::7"));
+      expect(asked.ok && asked.value.node.bindings.dns).toEqual([
+        { host: "127.0.0.1", port: 5353 },
+        { host: "::1", port: 5353 },
+      ]);
+    });
+
+    it("says what is wrong", () => {
+      for (const [options, path] of [
+        [{ ...captured, capture: "yes" }, "--capture"],
+        [{ ...captured, dns: "70000" }, "--dns"],
+        [{ ...captured, capture: "off", dns: "5353" }, "--dns"],
+      ] as const) {
+        const result = readProxySettings(options, {}, interfaces("10.1.0.7"));
+        expect(!result.ok && result.problems.map((problem) => problem.path)).toEqual([path]);
+      }
+    });
+  });
+
   it("reads a sidecar's flags", () => {
     const result = readProxySettings(sidecar, {});
     if (!result.ok) throw new Error(JSON.stringify(result.problems));

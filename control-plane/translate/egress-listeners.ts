@@ -205,10 +205,11 @@ function serviceChains(
 ): FilterChain[] {
   const isTls = protocol === "tls" || protocol === "https";
   const names = holdingMatches(virtuals, "tls", context.place);
-  // Who asks by server name may have the address from somewhere else than our DNS.
-  const hasVirtual =
-    own?.length === 0 && !isTls && names.length === 0 && context.node.bindings.dns !== undefined;
-  const addresses = hasVirtual ? serviceAddresses(context.snapshot, service) : (own ?? []);
+  const answered =
+    own?.length === 0 && names.length === 0 && context.node.bindings.dns !== undefined
+      ? serviceAddresses(context.snapshot, service)
+      : [];
+  const addresses = isTls || answered.length === 0 ? (own ?? []) : answered;
   const narrowed = (cidrs: readonly string[] | undefined) => {
     const destinationCidrs = cidrs ?? addresses;
     return destinationCidrs.length > 0 ? { destinationCidrs } : {};
@@ -231,7 +232,11 @@ function serviceChains(
   const name = `outbound.${number}.${hostname}`;
   const tcp = serviceTcp(name, { host: hostname, port: number }, context);
   const serverNames = isTls && hostname !== "*" ? { serverNames: [hostname] } : {};
-  return [{ name, ...narrowed(undefined), ...serverNames, source: service.source, tcp }];
+  const { source } = service;
+  const chain = { name, ...narrowed(undefined), ...serverNames, source, tcp };
+  if (!isTls || answered.length === 0) return [chain];
+  // Who asks by server name may have the address from somewhere else than our DNS; who has it from there may ask by a short name.
+  return [chain, { name: `${name}|address`, destinationCidrs: answered, source, tcp }];
 }
 
 /** A port whose bytes are passed on as they are. */

@@ -70,10 +70,13 @@ interface WrittenNode {
   app?: string;
   servers?: Record<string, string>;
   captures?: true;
+  dns?: string[];
+  addresses?: string[];
+  hasIdentity?: true;
 }
 
 function readNode(written: WrittenNode): ProxyNode {
-  const { outbound, inbound, app, servers = {}, captures } = written;
+  const { outbound, inbound, app, servers = {}, captures, dns, addresses, hasIdentity } = written;
   return {
     id: `${written.kind}~127.0.0.1~${written.name}.${written.namespace}~x`,
     kind: written.kind,
@@ -82,11 +85,14 @@ function readNode(written: WrittenNode): ProxyNode {
     serviceAccount: written.serviceAccount ?? "default",
     labels: written.labels ?? {},
     ...(written.locality === undefined ? {} : { locality: locality(written.locality) }),
+    ...(addresses ? { addresses } : {}),
+    ...(hasIdentity ? { hasIdentity } : {}),
     bindings: {
       ...(outbound ? { outbound: address(outbound) } : {}),
       ...(inbound ? { inbound: address(inbound) } : {}),
       ...(app ? { app: address(app) } : {}),
       ...(captures ? { captures } : {}),
+      ...(dns ? { dns: dns.map(address) } : {}),
       servers: new Map(Object.entries(servers).map(([port, at]) => [Number(port), address(at)])),
     },
   };

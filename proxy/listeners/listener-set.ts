@@ -106,14 +106,19 @@ export class ListenerSet {
   #create(listener: Listener): OpenPort {
     const { openDns } = this.#parts;
     if (listener.dns !== undefined && openDns !== undefined) return openDns(listener);
-    return new OpenListener(listener, { ...this.#parts, listenerAt: (address) => this.#at(address) });
+    return new OpenListener(listener, {
+      ...this.#parts,
+      listenerAt: (address) => this.#at(address, listener),
+    });
   }
 
-  #at({ host, port }: SocketAddress): TakesOver | undefined {
+  /** Only of its own direction: the app may be called on a port at which it calls others. */
+  #at({ host, port }: SocketAddress, { direction }: Listener): TakesOver | undefined {
     let onEvery: TakesOver | undefined;
     for (const open of this.#open.values()) {
       const { listener } = open;
-      if (listener.port !== port || listener.usesOriginalDestination || !takesOver(open)) continue;
+      if (listener.port !== port || listener.direction !== direction) continue;
+      if (listener.usesOriginalDestination || !takesOver(open)) continue;
       if (listener.address === host) return open;
       if (listener.address === "0.0.0.0" || listener.address === "::") onEvery ??= open;
     }

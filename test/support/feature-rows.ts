@@ -299,7 +299,12 @@ export const featureRows: Readonly<Record<string, readonly FeatureRow[]>> = {
     },
     {
       feature: "DNS of its own",
-      note: "apps reach the mesh at their sidecar's port, so no name need be resolved",
+      tests: ["test/e2e/captured.test.ts", "proxy/dns/dns-server.test.ts"],
+      note: "where connections are captured; else apps reach the mesh at their sidecar's port, so no name need be resolved",
+    },
+    {
+      feature: "Connections captured without the apps' knowing",
+      tests: ["test/e2e/captured.test.ts", "test/e2e/matrix.test.ts", "test/integration/capture.test.ts"],
     },
     { feature: "Several networks by SNI", probes: { AUTO_PASSTHROUGH: tlsMode("AUTO_PASSTHROUGH") } },
   ],

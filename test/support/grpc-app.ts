@@ -48,7 +48,7 @@ export interface GrpcApp {
   stop(): void;
 }
 
-export async function startGrpcApp(): Promise<GrpcApp> {
+export async function startGrpcApp(address = "127.0.0.1:0"): Promise<GrpcApp> {
   const app = {
     calls: [] as GrpcApp["calls"],
     failures: [] as number[],
@@ -97,7 +97,7 @@ export async function startGrpcApp(): Promise<GrpcApp> {
   const server = new Server();
   server.addService(methods, { Say: say, Count: count, Gather: gather, Chat: chat });
   const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) =>
+    server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) =>
       error ? reject(error) : resolve(bound),
     );
   });
@@ -115,8 +115,8 @@ export interface Answer {
 export class GrpcClient {
   readonly #client: Client;
 
-  constructor(port: number, authority: string) {
-    this.#client = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), {
+  constructor(port: number, authority: string, host = "127.0.0.1") {
+    this.#client = new Client(`${host}:${port}`, credentials.createInsecure(), {
       "grpc.default_authority": authority,
       "grpc.enable_retries": 0,
     });
