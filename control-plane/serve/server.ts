@@ -106,7 +106,7 @@ interface AdsStream<Request, Response> {
 }
 
 /** Names that cost as much as one more request. */
-const namesPerRequest = 100;
+const namesPerRequest = 1_000;
 
 /** Envoy's aggregated discovery service, both protocols, on a plain and a TLS port. Long-lived; made in app.ts. */
 export class XdsServer {
