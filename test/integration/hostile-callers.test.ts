@@ -2,6 +2,7 @@ import { connect } from "node:http2";
 import { connect as connectTcp } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { systemClock } from "../../common/base/clock.ts";
+import { seededRandom } from "../../common/base/random.ts";
 import type { DeltaRequest, OutgoingRequest } from "../../common/xds/ads.ts";
 import { aggregatedDiscoveryService } from "../../common/xds/ads.ts";
 import { leaseService } from "../../common/xds/lease-service.ts";
@@ -15,6 +16,7 @@ import { encodeMesh, endpoint, sidecar } from "../support/xds-mesh.ts";
 
 /** Callers that take too much of the control plane, by raw HTTP/2 and gRPC frames; beside each a proxy that behaves. */
 const delta = aggregatedDiscoveryService.DeltaAggregatedResources;
+const sotw = aggregatedDiscoveryService.StreamAggregatedResources;
 const mesh: SmallMesh = { clusters: { a: [endpoint("127.0.0.1", 1)] }, hosts: { "a.example": "a" } };
 const cleanups: (() => void | Promise<void>)[] = [];
 afterEach(async () => {
@@ -222,6 +224,20 @@ describe("a caller that takes too much", { skip: process.platform !== "linux" },
       stream.once("close", () => resolve("reset"));
     });
     expect(status).toBe("8");
+    await expectServed(port, push);
+  });
+
+  it("may send any bytes at all: its stream ends, or they mean nothing, and the others are served", async () => {
+    const { port, push } = await start();
+    const random = seededRandom(48);
+    const connection = dial(port);
+    const ends = Array.from({ length: 60 }, (_, index) => {
+      const { stream, status } = connection.open([delta.path, sotw.path, leaseService.Lease.path][index % 3]);
+      const bytes = Buffer.from(Array.from({ length: 1 + (index % 40) }, () => Math.floor(random() * 256)));
+      stream.end(index % 2 === 0 ? framed(bytes) : bytes);
+      return status;
+    });
+    expect(await Promise.all(ends)).toHaveLength(60);
     await expectServed(port, push);
   });
 
