@@ -111,6 +111,20 @@ describe("a client that asks for virtual hosts by name", () => {
     expect(proxy.take()).toEqual(["endpoints +b", "virtual-host +http_proxy/b.example"]);
   });
 
+  it("is sent a host that takes the place of another with the other's removal, never before", () => {
+    const proxy = started();
+    proxy.subscribe("virtual-host", [name("a.example"), name("x.w.example")]);
+    proxy.accept();
+    proxy.take();
+    const { "*.w.example": _, ...hosts } = mesh.hosts;
+    proxy.push({ ...mesh, hosts: { ...hosts, "a.example": "b", "x.w.example": "a" } });
+    expect(proxy.take()).toEqual(["cluster +b", "endpoints +b"]);
+    proxy.accept(["cluster", "endpoints"]);
+    expect(proxy.take()).toEqual([
+      "virtual-host +http_proxy/a.example +http_proxy/x.w.example -http_proxy/*.w.example",
+    ]);
+  });
+
   it("loses what it no longer names, routes first", () => {
     const proxy = started();
     proxy.subscribe("virtual-host", [name("a.example"), name("b.example")]);

@@ -257,13 +257,14 @@ export class ProxySession {
    */
   #sendWhatIsWaitedFor({ updates, removals, absent }: Pending): void {
     const { acked, inFlight } = this.delivery("virtual-host");
-    if (this.#demand === undefined || inFlight !== undefined) return;
+    // Where one takes the place of another, such as what is for all hosts, the client would refuse the second of a domain.
+    if (this.#demand === undefined || inFlight !== undefined || removals.length > 0) return;
     const isNew = ({ name, version }: EncodedResource) => (acked.get(name)?.version ?? version) === version;
     const ready = updates.filter(
       (host) => isNew(host) && host.clusters?.every((name) => this.#isOnItsWay(name)),
     );
     if (ready.length + absent.length === 0) return;
-    this.#send("virtual-host", { updates: ready, removals: [], absent, owesAnswer: false }, removals);
+    this.#send("virtual-host", { updates: ready, removals: [], absent, owesAnswer: false }, []);
     this.#types["virtual-host"].changed();
   }
 
