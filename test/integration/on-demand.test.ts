@@ -105,6 +105,22 @@ describe("a sidecar that asks on demand", () => {
     expect(await get(closed, "a")).toEqual([200, "a"]);
   });
 
+  it("takes over another policy for unknown hosts, also when what it uses changes at the same time", async () => {
+    const plane = await startPlane(...services());
+    const proxy = await startSidecar(plane);
+    expect(await get(proxy, "a")).toEqual([200, "a"]);
+    expect(await get(proxy, `127.0.0.1:${ports[1]}`)).toEqual([200, "b"]);
+    const strict = resourceYaml("Sidecar", "default", "outboundTrafficPolicy: { mode: REGISTRY_ONLY }");
+    const policy = "trafficPolicy: { connectionPool: { tcp: { maxConnections: 7 } } }";
+    const rule = resourceYaml("DestinationRule", "a", `host: ${fqdn("a")}\n${policy}`);
+    writeFileSync(join(folder, "config", "strict.yaml"), [strict, rule].join("\n---\n"));
+    await until(async () => (await get(proxy, `127.0.0.1:${ports[1]}`))[0] === 502);
+    expect(held(proxy).filter((name) => /allow_any|block_all/.test(name))).toEqual([
+      "virtual-host http_proxy/block_all",
+    ]);
+    expect(await get(proxy, "a")).toEqual([200, "a"]);
+  });
+
   // covers Sidecar egress[].hosts[]
   it("is given no more than its Sidecar imports", async () => {
     const scope = resourceYaml("Sidecar", "default", `egress: [{ hosts: ["./${fqdn("a")}"] }]`);
