@@ -304,7 +304,12 @@ export const featureRows: Readonly<Record<string, readonly FeatureRow[]>> = {
     },
     {
       feature: "Connections captured without the apps' knowing",
-      tests: ["test/e2e/captured.test.ts", "test/e2e/matrix.test.ts", "test/integration/capture.test.ts"],
+      tests: [
+        "test/e2e/captured.test.ts",
+        "test/e2e/matrix.test.ts",
+        "test/e2e/databases.test.ts",
+        "test/integration/capture.test.ts",
+      ],
     },
     { feature: "Several networks by SNI", probes: { AUTO_PASSTHROUGH: tlsMode("AUTO_PASSTHROUGH") } },
   ],
