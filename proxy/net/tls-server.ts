@@ -1,3 +1,4 @@
+import { constants } from "node:crypto";
 import type { Socket } from "node:net";
 import type { Server, TLSSocket, TlsOptions } from "node:tls";
 import { createServer } from "node:tls";
@@ -182,6 +183,8 @@ function contextOptions(tls: ServerTls, material: TlsMaterial): TlsOptions {
     // TLS 1.3 has suites of its own, which Istio's field does not name.
     ...(cipherSuites.length > 0 ? { ciphers: [...tls13Suites, ...cipherSuites].join(":") } : {}),
     honorCipherOrder: true,
+    // TLS 1.2 lets a client ask for a new handshake at any time, which costs us far more than it (CVE-2011-1473).
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
   };
 }
 
