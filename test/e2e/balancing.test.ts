@@ -162,8 +162,8 @@ describe("warm-up, from YAML to a sidecar's process", () => {
     await until(async () => (await clusterPage()).includes(`127.0.0.1:${apps.near2.server.port}::`));
     const { near2 = 0 } = await counts(100);
     // On a busy machine a hundred requests take a while, in which it warms up: the share that it may have by now is the bound.
-    const weight = Math.min(1, (performance.now() - came) / 4_000);
-    expect(near2).toBeLessThanOrEqual((100 * weight) / (1 + weight) + 3);
+    const weight = Math.min(1, Math.max(0.05, (performance.now() - came) / 4_000));
+    expect(near2).toBeLessThanOrEqual((100 * weight) / (1 + weight) + 5);
     await until(async () => ((await counts(40)).near2 ?? 0) >= 19);
     await remove("DestinationRule/ratings");
   });
