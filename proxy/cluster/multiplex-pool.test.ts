@@ -175,4 +175,28 @@ describe("a pool of connections that carry many exchanges", () => {
     expect([connections.length, pool.active]).toEqual([3, 3]);
     expect(connections.map(({ sent }) => sent)).toEqual([1, 1, 1]);
   });
+
+  it("opens another for the next request when nobody waits for the one that knows HTTP/1.1 only", async () => {
+    const { connections, send, pool, state, load } = start(10);
+    state.isMultiplexed = false;
+    const exchange = plainExchange();
+    const given = pool.send(exchange);
+    exchange.cancel(meshError("request_timeout"));
+    await expect(given).rejects.toMatchObject({ code: "request_timeout" });
+    expect([connections[0]!.isClosed, pool.active, load.connections]).toEqual([true, 0, 0]);
+    const [answered] = await send(1);
+    expect(answered).toMatchObject({ status: "fulfilled", value: { status: 200 } });
+    expect([connections.map(({ sent }) => sent), pool.connectFailures]).toEqual([[0, 1], 0]);
+  });
+
+  it("keeps no connection that knows HTTP/1.1 only once its endpoint is gone", async () => {
+    const { connections, send, pool, state, load } = start(10);
+    state.isMultiplexed = false;
+    const waiting = send(1);
+    pool.drain();
+    const [answered] = await waiting;
+    expect(answered).toMatchObject({ status: "fulfilled", value: { status: 200 } });
+    connections[0]!.end();
+    expect([connections[0]!.isClosed, pool.active, load.connections]).toEqual([true, 0, 0]);
+  });
 });

@@ -229,7 +229,10 @@ export class MultiplexPool implements RequestPool {
 
   /** The server speaks HTTP/1.1: what waits, and what comes, goes there. */
   #fallBack(connection: ClientConnection): void {
-    let first: ClientConnection | undefined = connection;
+    const waiting = this.#takeWaiting(this.#waiting.length);
+    // Kept for the next request it would be in no pool: not counted, not aged, and nobody would see the server close it.
+    if (waiting.length === 0) connection.close();
+    let first = waiting.length === 0 ? undefined : connection;
     this.#fallback ??= new Pool({
       ...this.#parts,
       load: this.#load,
@@ -239,8 +242,7 @@ export class MultiplexPool implements RequestPool {
         return made === undefined ? this.#parts.connect("http1") : Promise.resolve(made);
       },
     });
-    const waiting = this.#takeWaiting(this.#waiting.length);
-    if (waiting.length === 0) connection.close();
+    if (this.#isDraining) this.#fallback.drain();
     for (const { exchange, resolve } of waiting) {
       this.#end(1);
       exchange.whenCancelled(undefined);
