@@ -40,8 +40,13 @@ export class Delivery {
   readonly sent = new Map<string, EncodedResource>();
   /** What it said that it accepted. */
   readonly acked = new Map<string, EncodedResource>();
-  /** Refused versions, by name; not sent again until the version changes. */
+  /** Refused versions, by name; not sent again until the version changes, or what else the client has does. */
   readonly refused = new Map<string, string>();
+  /**
+   * Names of refused ones that are to be offered once more: what they clashed with may be gone, since the client has taken another
+   * change of this type.
+   */
+  readonly reconsidered = new Set<string>();
   inFlight: InFlight | undefined;
   lastAck: AckRecord | undefined;
   lastNack: NackRecord | undefined;
@@ -57,7 +62,10 @@ export class Delivery {
 
   begin(response: InFlight): void {
     this.inFlight = response;
-    for (const resource of response.changed) this.sent.set(resource.name, resource);
+    for (const resource of response.changed) {
+      this.sent.set(resource.name, resource);
+      this.reconsidered.delete(resource.name);
+    }
     for (const name of response.removed) this.sent.delete(name);
   }
 
@@ -65,15 +73,25 @@ export class Delivery {
   forget(name: string): void {
     this.sent.delete(name);
     this.acked.delete(name);
+    this.pardon(name);
+  }
+
+  /** True when the client has refused just this and nothing speaks for asking it again. */
+  keepsOut({ name, version }: EncodedResource): boolean {
+    return this.refused.get(name) === version && !this.reconsidered.has(name);
+  }
+
+  /** That it was refused no longer matters. */
+  pardon(name: string): void {
     this.refused.delete(name);
+    this.reconsidered.delete(name);
   }
 
   /** False when `nonce` is not the one in flight: an answer to something older, which says nothing about now. */
   ack(nonce: string, now: number): boolean {
     const response = this.#take(nonce);
     if (!response) return false;
-    for (const resource of response.changed) this.#accept(resource);
-    for (const name of response.removed) this.#drop(name);
+    this.#apply(response, response.changed);
     this.lastAck = { nonce, version: response.version, latencyMs: now - response.sentAt };
     return true;
   }
@@ -89,11 +107,12 @@ export class Delivery {
     const named =
       why.length > maxReasonLength ? [] : response.changed.filter(({ name }) => mentions(why, name));
     const refused = new Set(named.length > 0 ? named : response.changed);
-    for (const resource of response.changed) {
-      if (refused.has(resource)) this.#refuse(resource);
-      else this.#accept(resource);
-    }
-    for (const name of response.removed) this.#drop(name);
+    this.#apply(
+      response,
+      response.changed.filter((resource) => !refused.has(resource)),
+    );
+    // After that: those it has just refused, it has seen beside all that came with them.
+    for (const resource of refused) this.#refuse(resource);
     const resources = new Map(Array.from(refused, ({ name, version }) => [name, version]));
     const kept = why.length > maxKeptLength ? `${why.slice(0, maxKeptLength)}…` : why;
     this.lastNack = { nonce, version: response.version, why: kept, resources, at: wallNow };
@@ -107,22 +126,35 @@ export class Delivery {
     return response;
   }
 
-  #accept(resource: EncodedResource): void {
-    if (this.sent.get(resource.name) !== resource) return;
-    this.acked.set(resource.name, resource);
-    this.refused.delete(resource.name);
+  #apply({ removed }: InFlight, accepted: readonly EncodedResource[]): void {
+    let isChange = false;
+    for (const resource of accepted) if (this.#accept(resource)) isChange = true;
+    for (const name of removed) if (this.#drop(name)) isChange = true;
+    if (isChange) for (const name of this.refused.keys()) this.reconsidered.add(name);
   }
 
-  #drop(name: string): void {
-    if (this.sent.has(name)) return;
-    this.acked.delete(name);
-    this.refused.delete(name);
+  /** True when the client had another version, or none. */
+  #accept(resource: EncodedResource): boolean {
+    const { name, version } = resource;
+    if (this.sent.get(name) !== resource) return false;
+    const before = this.acked.get(name)?.version;
+    this.acked.set(name, resource);
+    this.pardon(name);
+    return before !== version;
+  }
+
+  /** True when the client had it. */
+  #drop(name: string): boolean {
+    if (this.sent.has(name)) return false;
+    this.pardon(name);
+    return this.acked.delete(name);
   }
 
   /** The client keeps its last good version. */
   #refuse(resource: EncodedResource): void {
     if (this.sent.get(resource.name) !== resource) return;
     this.refused.set(resource.name, resource.version);
+    this.reconsidered.delete(resource.name);
     const lastGood = this.acked.get(resource.name);
     if (lastGood) this.sent.set(resource.name, lastGood);
     else this.sent.delete(resource.name);

@@ -131,15 +131,53 @@ describe("a delta stream", () => {
     proxy.take();
     proxy.push({ ...one, hosts: { "bad.example": "a", "bad.example.org": "a", "c.example": "a" } });
     expect(proxy.take()).toEqual(["virtual-host +http_proxy/c.example"]);
-    proxy.ackAll();
+    const bad = 'refused "http_proxy/bad.example": routes[0].match: is bad.';
     proxy.ack("virtual-host", "7");
+    proxy.take();
+    proxy.ack("virtual-host", "8", bad);
     proxy.push({ clusters: { ...one.clusters, ...two.clusters }, hosts: { "bad.example": "b" } });
     proxy.take();
-    proxy.ack("cluster", "8");
-    proxy.ack("endpoints", "9");
+    proxy.ack("cluster", "9");
+    proxy.ack("endpoints", "10");
     expect(proxy.take()).toEqual([
       "virtual-host +http_proxy/bad.example -http_proxy/bad.example.org -http_proxy/c.example",
     ]);
+  });
+
+  it("offers a refused version once more after each later change of its type, since what it clashed with may be gone", () => {
+    const proxy = new FakeProxy(one).settle();
+    const late = { ...one, hosts: { "a.example": "a", "late.example": "a" } };
+    const clash = 'refused "http_proxy/late.example": domains[0]: * belongs to virtual host x already.';
+    const { refused } = proxy.session.delivery("virtual-host");
+    proxy.push(late);
+    proxy.ack("virtual-host", undefined, clash);
+    proxy.take();
+    // Neither another type's change nor a push without any is a reason.
+    const moved = { ...late, clusters: { a: [endpoint("127.0.0.1", 10)] } };
+    proxy.push(moved);
+    proxy.ack("endpoints");
+    proxy.push(moved);
+    expect(proxy.take()).toEqual(["endpoints +a"]);
+    // A change that is refused too is none.
+    proxy.push({ ...moved, hosts: { ...late.hosts, "b.example": "a" } });
+    proxy.ack("virtual-host", undefined, 'refused "http_proxy/b.example".');
+    expect(proxy.take()).toEqual(["virtual-host +http_proxy/b.example"]);
+    proxy.push({ ...moved, hosts: { ...late.hosts, "c.example": "a" } });
+    proxy.ack("virtual-host");
+    expect(proxy.take()).toEqual([
+      "virtual-host +http_proxy/c.example",
+      "virtual-host +http_proxy/late.example",
+    ]);
+    proxy.ack("virtual-host", proxy.session.delivery("virtual-host").inFlight?.nonce, clash);
+    expect(proxy.take()).toEqual([]);
+    // What is withdrawn (b.example) is refused no more.
+    expect([...refused.keys()]).toEqual(["http_proxy/late.example"]);
+    expect(proxy.settled.at(-1)).toBe("v5");
+    proxy.push({ ...moved, hosts: { "late.example": "a", "c.example": "a" } });
+    expect(proxy.take()).toEqual(["virtual-host -http_proxy/a.example"]);
+    proxy.accept();
+    expect(proxy.take()).toEqual(["virtual-host +http_proxy/late.example"]);
+    expect(refused.size).toBe(0);
   });
 
   it("goes back to the last good version without a word when the bad one is withdrawn", () => {
@@ -150,6 +188,7 @@ describe("a delta stream", () => {
     proxy.push(one);
     expect(proxy.take()).toEqual([]);
     expect(proxy.settled.at(-1)).toBe("v2");
+    expect(proxy.session.delivery("endpoints").refused.size).toBe(0);
   });
 
   it("sends nothing that a reconnecting client says it has, and removes what no longer exists once its routes had time to come", async () => {

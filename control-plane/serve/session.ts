@@ -186,6 +186,7 @@ export class ProxySession {
     const delivery = this.delivery(kind);
     if (error === undefined) {
       if (!delivery.ack(nonce, this.#parts.clock.monotonic())) return false;
+      if (delivery.reconsidered.size > 0) this.#types[kind].changed();
       this.#parts.onAck(this, kind, delivery.lastAck?.latencyMs ?? 0);
       return true;
     }

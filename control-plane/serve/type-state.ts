@@ -42,11 +42,13 @@ export class TypeState {
     this.#meaningOf = meaningOf;
   }
 
-  /** Remembered until `changed` or `began`, because an ACK changes nothing of it. */
+  /** Remembered until `changed` or `began`, because an ACK changes nothing of it, unless some were refused. */
   pendingFor(wanted: WantedResources): Pending {
     if (!this.subscription.isStarted) return nothingPending;
     const compared = this.#compared;
     if (compared?.wanted === wanted) return compared.pending;
+    for (const [name, version] of this.delivery.refused)
+      if (wanted.get(name)?.version !== version) this.delivery.pardon(name);
     const isInStep = compared?.pending === nothingPending;
     const pending = isInStep ? this.#changesSince(compared.wanted, wanted) : this.#compare(wanted);
     this.#compared = { wanted, pending };
@@ -79,7 +81,7 @@ export class TypeState {
 
   #compare(wanted: WantedResources): Pending {
     const { subscription } = this;
-    const { sent, refused } = this.delivery;
+    const { sent } = this.delivery;
     const updates = [...candidates(subscription, wanted)].filter((resource) => this.#lacks(resource));
     const removals = [...sent.keys()].filter((name) => !wanted.has(name));
     // What the client has and asks for goes as a removal, in its turn; "does not exist" is for what it never had.
@@ -89,7 +91,7 @@ export class TypeState {
       if (meant === undefined) return true;
       const resource = wanted.get(meant);
       // What it refused, without having a version that it accepted, is not there for it.
-      const isKeptOut = resource === undefined || refused.get(meant) === resource.version;
+      const isKeptOut = resource === undefined || this.delivery.keepsOut(resource);
       return isKeptOut && !sent.has(meant);
     };
     const absent = [...subscription.owed].filter(isAbsent);
@@ -98,10 +100,10 @@ export class TypeState {
     return isNothing(pending) ? nothingPending : pending;
   }
 
-  #lacks({ name, version }: EncodedResource): boolean {
-    const { sent, refused } = this.delivery;
-    if (refused.get(name) === version) return false;
-    return this.again.has(name) || sent.get(name)?.version !== version;
+  #lacks(resource: EncodedResource): boolean {
+    if (this.delivery.keepsOut(resource)) return false;
+    const { name, version } = resource;
+    return this.again.has(name) || this.delivery.sent.get(name)?.version !== version;
   }
 }
 
