@@ -65,7 +65,7 @@ describe("readCaptureSettings", () => {
     [{ dns: true, dnsPort: "dns" }, "--dns-port", "no port"],
     [{ proxyUid: "", proxyGid: "" }, "--proxy-uid", "come back to it for ever"],
     [{ inboundPort: "15001" }, "--inbound-port", "is the outbound port too"],
-  ])("refuses %j", (changed, path, why) => {
+  ])("case 58: refuses %j", (changed, path, why) => {
     expect(read(changed)).toMatchObject({
       ok: false,
       problems: [{ path, why: expect.stringContaining(why) as string }],

@@ -36,7 +36,7 @@ describe("Regex", () => {
     ["(a", /missing closing \)/],
     ["((((a{100}){100}){100}){100}", /invalid repeat count/],
     ["(?:.{999}b{999}c{999})", /too complex/],
-  ])("refuses %s", (pattern, why) => {
+  ])("case 51: refuses %s", (pattern, why) => {
     expect(regexProblem(pattern)).toMatch(why);
   });
 

@@ -34,7 +34,7 @@ function problemsOfHeader(header: WireHeader): string[] {
   return problemsOfMatch({ headers: [{ name: "x", ...header }] });
 }
 
-describe("a predicate that this version does not understand", () => {
+describe("case 50: a predicate that this version does not understand", () => {
   it("is a problem with its path, whether it is a field of tomorrow or one that we left out", () => {
     expect(problemsOfMatch({ $unknowns: unknownField(99) })).toEqual([
       expect.stringMatching(

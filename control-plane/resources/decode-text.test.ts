@@ -135,7 +135,7 @@ describe("decodeText", () => {
     });
   });
 
-  it("refuses 10,000 levels of JSON without a stack overflow", () => {
+  it("case 52: refuses 10,000 levels of JSON without a stack overflow", () => {
     const depth = 10_000;
     const text = `{"apiVersion":"networking.istio.io/v1","kind":"WorkloadEntry","metadata":{"name":"a"},"spec":${'{"a":'.repeat(depth)}1${"}".repeat(depth)}}`;
     const decoded = decodeText(text, "deep.json");
@@ -148,7 +148,7 @@ describe("decodeText", () => {
     });
   });
 
-  it("refuses __proto__ in objects that came as JSON", () => {
+  it("case 52: refuses __proto__ in objects that came as JSON", () => {
     const object: unknown = JSON.parse(
       '{"apiVersion":"networking.istio.io/v1","kind":"WorkloadEntry","metadata":{"name":"a","labels":{"__proto__":"x"}},"spec":{"address":"10.0.0.1"}}',
     );
@@ -176,7 +176,7 @@ describe("decodeText", () => {
     ]);
   });
 
-  it("rejects one bad resource among 1,000 good ones and nothing else", () => {
+  it("case 54: rejects one bad resource among 1,000 good ones and nothing else", () => {
     const objects = Array.from({ length: 1_001 }, (_, index) =>
       entry(`w-${index}`, index === 500 ? "no address" : "10.0.0.1"),
     );

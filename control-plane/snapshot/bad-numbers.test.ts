@@ -34,7 +34,7 @@ function problemsOf(text: string): string[] {
   return found.map(formatProblem);
 }
 
-describe("a weight", () => {
+describe("case 53: a weight", () => {
   it.each([
     ["-1", "-1 is not a weight: it must be from 0 to 2147483647"],
     ["1e308", "1e+308 is not a weight: it must be from 0 to 2147483647"],
@@ -54,7 +54,7 @@ describe("a weight", () => {
   });
 });
 
-describe("a percentage", () => {
+describe("case 53: a percentage", () => {
   it.each([
     [
       "0.00009",
@@ -70,7 +70,7 @@ describe("a percentage", () => {
   });
 });
 
-describe("a duration", () => {
+describe("case 53: a duration", () => {
   it.each([
     ["5", "5 has no unit: write 5s or 5ms"],
     ["-1s", '"-1s" is negative (hint: a duration is 0s or more)'],
@@ -83,7 +83,7 @@ describe("a duration", () => {
   });
 });
 
-describe("a port", () => {
+describe("case 53: a port", () => {
   it.each(["0", "65536", "-1"])("%s is refused", (port) => {
     const why = `${port} is not a port: it must be from 1 to 65535`;
     const destination = `route: [{ destination: { host: product, port: { number: ${port} } } }]`;
@@ -96,7 +96,7 @@ describe("a port", () => {
   });
 });
 
-describe("a name", () => {
+describe("case 53: a name", () => {
   it("of a prefix is not empty", () => {
     expect(problemsOf(virtualService(`match: [{ uri: { prefix: "" } }]\n      ${route}`))).toEqual([
       "mesh.yaml:7: spec.http[0].match[0].uri.prefix: an empty prefix would match everything (hint: leave the match out, or write what the text must start with)",

@@ -103,7 +103,7 @@ describe.each([
     /is an authority's|INVALID_PURPOSE|INVALID_CA|KEYUSAGE|unsuitable/i,
   ],
 ] as const)("a certificate %s", (_title, flaw, why) => {
-  it("is refused by servers, who tell why", async () => {
+  it("case 42: is refused by servers, who tell why", async () => {
     const server = await serve(new Identity(await certified(review)));
     const client = new TlsClient(systemClock, new Identity(await certified(product, flaw)));
     expect(await connect(client, server.port)).toMatch(/closed|tls_/);
@@ -111,7 +111,7 @@ describe.each([
     expect(server.peers).toEqual([]);
   });
 
-  it("is refused by clients, who tell why", async () => {
+  it("case 42: is refused by clients, who tell why", async () => {
     const server = await serve(new Identity(await certified(review, flaw)));
     const client = new TlsClient(systemClock, new Identity(await certified(product)));
     expect(await connect(client, server.port)).toMatch(why);

@@ -21,7 +21,7 @@ six[31] = 2;
 six.writeUInt16BE(1, 32);
 six.writeUInt16BE(443, 34);
 
-describe("the PROXY header", () => {
+describe("case 47: the PROXY header", () => {
   it.each([
     ["PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\n", "192.0.2.1", 56_324, "198.51.100.1", 443],
     ["PROXY TCP6 2001:db8::1 fd00::2 1 443\r\n", "2001:db8::1", 1, "fd00::2", 443],

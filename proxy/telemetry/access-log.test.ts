@@ -151,7 +151,7 @@ describe("format operators", () => {
   });
 });
 
-describe("escaping", () => {
+describe("case 45: escaping", () => {
   const nasty = 'a\r\nb\x1b[31m"\\\x00\x7f\x9b\xff\t';
 
   it("lets no line break, terminal escape or quote through in text", () => {

@@ -183,7 +183,7 @@ describe("a scrape", () => {
   });
 });
 
-describe("the number of series", () => {
+describe("case 46: the number of series", () => {
   it("does not grow with what clients and servers make up", async () => {
     const { metrics, scrape } = create({ maxSeries: 50 });
     const requests = fc.sample(

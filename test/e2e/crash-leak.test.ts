@@ -77,7 +77,7 @@ async function emptyNodeMs(): Promise<number> {
   return performance.now() - began;
 }
 
-describe("an uncaught exception in a proxy", () => {
+describe("case 60: an uncaught exception in a proxy", () => {
   it.each([
     ["a gateway", () => mesh.info().gateways[0]!],
     ["a sidecar", () => mesh.info().sidecars[0]!],

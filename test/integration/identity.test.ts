@@ -125,7 +125,7 @@ describe("the certificate service", () => {
   });
 });
 
-describe("an authority whose every certificate has expired", () => {
+describe("case 57: an authority whose every certificate has expired", () => {
   it("is replaced at the control plane's next start, and proxies are certified again without being touched", async () => {
     const brief = { root: 3_000, intermediate: 3_000, leaf: 3_000 };
     await start(brief);

@@ -91,7 +91,7 @@ describe("automatic mutual TLS", () => {
 
 describe("PeerAuthentication", () => {
   // covers PeerAuthentication mtls.mode, selector.matchLabels{}, portLevelMtls{}.mode
-  it("lets plain callers in while PERMISSIVE and keeps them out while STRICT", async () => {
+  it("case 43: lets plain callers in while PERMISSIVE and keeps them out while STRICT", async () => {
     expect(await callPlainly()).toBe(200);
     await mesh.apply(peerAuthentication("istio-system", "default", "mtls: { mode: STRICT }"));
     expect(await callPlainly()).toBe("closed");

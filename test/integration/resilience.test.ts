@@ -185,7 +185,7 @@ describe("the limits of a connection pool", () => {
   });
 });
 
-describe("retries over three hops to a service that is down", () => {
+describe("case 62: retries over three hops to a service that is down", () => {
   it.each([
     ["stay within the budget of one hop when workloads pass x-request-id on", true, 1.2],
     ["stay within the budgets of the hops even when they do not", false, 1.8],
@@ -249,7 +249,7 @@ function known(cluster: Cluster): Cluster {
   return { ...cluster, discovery: { kind: "static", endpoints } };
 }
 
-describe("three times as many requests as can be served", () => {
+describe("case 64: three times as many requests as can be served", () => {
   it("leave nine tenths of the peak served, the rest refused at once, memory flat and the admin interface awake", async () => {
     // Ten workers of 100 ms: a hundred requests a second, far below what the machine can do.
     const server = await busyServer(10, 100);
